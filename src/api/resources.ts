@@ -1,0 +1,131 @@
+import type {
+  Binding,
+  ConfigMap,
+  Event,
+  EventsV1Event,
+  Lease,
+  ListMeta,
+  Namespace,
+  Node,
+  ObjectMeta,
+  Pod,
+  Secret,
+  ServiceAccount,
+} from './gen/types.ts';
+
+/** What every object has. */
+export interface KubernetesObject {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+}
+
+/** A list of objects, as the API server answers it. */
+export interface ObjectList<T> {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata: ListMeta;
+  readonly items: readonly T[];
+}
+
+export type Verb = 'create' | 'delete' | 'deletecollection' | 'get' | 'list' | 'patch' | 'update' | 'watch';
+
+const allVerbs: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+
+/**
+ * A kind of object that we serve: one row for the API server's routes and discovery, for clients, and for the CLI.
+ * `T` is the type of its objects; it exists for the compiler only.
+ */
+export interface ResourceType<T extends KubernetesObject = KubernetesObject> {
+  /** `''` for the core group. */
+  readonly group: string;
+  readonly version: string;
+  /** Plural, lower case: `pods`. */
+  readonly resource: string;
+  readonly singular: string;
+  readonly kind: string;
+  /** Its name in `gen/models.ts`. */
+  readonly model: string;
+  readonly namespaced: boolean;
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  readonly verbs: readonly Verb[];
+  /** Has a `/status` subresource; a plain update then leaves status alone. */
+  readonly hasStatus: boolean;
+  readonly phantom?: T;
+}
+
+function define<T extends KubernetesObject>(
+  row: Pick<ResourceType, 'resource' | 'singular' | 'kind'> & Partial<ResourceType>,
+): ResourceType<T> {
+  // The cast only adds the phantom type parameter.
+  return {
+    group: '',
+    version: 'v1',
+    model: row.kind,
+    namespaced: true,
+    shortNames: [],
+    categories: [],
+    verbs: allVerbs,
+    hasStatus: false,
+    ...row,
+  } as ResourceType<T>;
+}
+
+/** Every kind that we serve, by its plural name (events.k8s.io's events as `eventsV1`, which share the core ones' storage). */
+export const resources = {
+  pods: define<Pod>({
+    resource: 'pods',
+    singular: 'pod',
+    kind: 'Pod',
+    shortNames: ['po'],
+    categories: ['all'],
+    hasStatus: true,
+  }),
+  nodes: define<Node>({
+    resource: 'nodes',
+    singular: 'node',
+    kind: 'Node',
+    namespaced: false,
+    shortNames: ['no'],
+    hasStatus: true,
+  }),
+  namespaces: define<Namespace>({
+    resource: 'namespaces',
+    singular: 'namespace',
+    kind: 'Namespace',
+    namespaced: false,
+    shortNames: ['ns'],
+    hasStatus: true,
+    verbs: allVerbs.filter((verb) => verb !== 'deletecollection'),
+  }),
+  events: define<Event>({ resource: 'events', singular: 'event', kind: 'Event', shortNames: ['ev'] }),
+  eventsV1: define<EventsV1Event>({
+    group: 'events.k8s.io',
+    resource: 'events',
+    singular: 'event',
+    kind: 'Event',
+    model: 'EventsV1Event',
+    shortNames: ['ev'],
+  }),
+  leases: define<Lease>({ group: 'coordination.k8s.io', resource: 'leases', singular: 'lease', kind: 'Lease' }),
+  configmaps: define<ConfigMap>({
+    resource: 'configmaps',
+    singular: 'configmap',
+    kind: 'ConfigMap',
+    shortNames: ['cm'],
+  }),
+  secrets: define<Secret>({ resource: 'secrets', singular: 'secret', kind: 'Secret' }),
+  serviceaccounts: define<ServiceAccount>({
+    resource: 'serviceaccounts',
+    singular: 'serviceaccount',
+    kind: 'ServiceAccount',
+    shortNames: ['sa'],
+  }),
+  bindings: define<Binding>({ resource: 'bindings', singular: 'binding', kind: 'Binding', verbs: ['create'] }),
+} as const satisfies Record<string, ResourceType>;
+
+/** `v1`, `coordination.k8s.io/v1`. */
+export function apiVersionOf(type: Pick<ResourceType, 'group' | 'version'>): string {
+  return type.group === '' ? type.version : `${type.group}/${type.version}`;
+}

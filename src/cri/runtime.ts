@@ -1,0 +1,250 @@
+/**
+ * The container runtime as the kubelet sees it: the verbs and words of CRI v1 (in camel case), plus `events()`. All
+ * implementations pass `test/contract/runtime-suite.ts`: `process/` (local processes), `grpc/` (containerd, CRI-O; later),
+ * `sim/sim-runtime.ts` (scripted containers on the virtual clock).
+ *
+ * Promised: every id is unique for ever; verbs on an unknown id fail with `NotFound`, except Stop*, Remove*, which succeed;
+ * at most one call per id changes its state at a time; a container's death is on `events()` without polling.
+ * Failures are `StatusError`s whose message is the text that events and statuses show.
+ */
+
+export interface PodSandboxMetadata {
+  readonly name: string;
+  readonly uid: string;
+  readonly namespace: string;
+  /** 0 for the first sandbox of the pod, +1 for each later one. */
+  readonly attempt: number;
+}
+
+export type PortProtocol = 'TCP' | 'UDP' | 'SCTP';
+
+export interface PortMapping {
+  readonly protocol: PortProtocol;
+  readonly containerPort: number;
+  readonly hostPort: number;
+  readonly hostIp: string;
+}
+
+export interface DnsConfig {
+  readonly servers: readonly string[];
+  readonly searches: readonly string[];
+  readonly options: readonly string[];
+}
+
+/** `pod`: its own. `node`: the machine's (hostNetwork, hostPID, hostIPC). `container`: one per container (PID only). */
+export type NamespaceMode = 'pod' | 'container' | 'node';
+
+export interface PodSandboxConfig {
+  readonly metadata: PodSandboxMetadata;
+  readonly hostname: string;
+  /** Directory of the pod's container logs: `.../NAMESPACE_NAME_UID`. */
+  readonly logDirectory: string;
+  readonly dnsConfig: DnsConfig | undefined;
+  readonly portMappings: readonly PortMapping[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly namespaces: { readonly network: NamespaceMode; readonly pid: NamespaceMode; readonly ipc: NamespaceMode };
+}
+
+export interface PodSandboxStatus {
+  readonly id: string;
+  readonly metadata: PodSandboxMetadata;
+  readonly state: 'ready' | 'notReady';
+  readonly createdWallMs: number;
+  /** The pod's addresses, the primary one first; empty with the machine's network (the kubelet then uses the host IP). */
+  readonly ips: readonly string[];
+  readonly networkMode: NamespaceMode;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+export interface ContainerMetadata {
+  readonly name: string;
+  /** The restart count of this instance. */
+  readonly attempt: number;
+}
+
+export interface Mount {
+  readonly containerPath: string;
+  readonly hostPath: string;
+  readonly readonly: boolean;
+}
+
+export interface ContainerSecurityContext {
+  readonly privileged: boolean;
+  readonly runAsUser: number | undefined;
+  readonly runAsGroup: number | undefined;
+  readonly supplementalGroups: readonly number[];
+  readonly readonlyRootfs: boolean;
+  readonly noNewPrivs: boolean;
+  readonly addCapabilities: readonly string[];
+  readonly dropCapabilities: readonly string[];
+}
+
+export interface LinuxContainerResources {
+  readonly cpuShares: number | undefined;
+  readonly cpuQuota: number | undefined;
+  readonly cpuPeriod: number | undefined;
+  readonly memoryLimitBytes: number | undefined;
+  readonly oomScoreAdj: number | undefined;
+}
+
+export interface ContainerConfig {
+  readonly metadata: ContainerMetadata;
+  /** The image's id, as ImageStatus or PullImage gave it. */
+  readonly imageRef: string;
+  /** The image as the user wrote it. */
+  readonly image: string;
+  /** Overrides the image's ENTRYPOINT when not empty. */
+  readonly command: readonly string[];
+  /** Overrides the image's CMD when not empty, or when `command` is given. */
+  readonly args: readonly string[];
+  /** Empty: the image's. */
+  readonly workingDir: string;
+  /** In order; a later one of the same name wins. Added to the image's. */
+  readonly envs: readonly { readonly key: string; readonly value: string }[];
+  readonly mounts: readonly Mount[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Relative to the sandbox's logDirectory: `NAME/ATTEMPT.log`. */
+  readonly logPath: string;
+  readonly stdin: boolean;
+  readonly stdinOnce: boolean;
+  readonly tty: boolean;
+  /** E.g. `SIGUSR1`; `undefined`: the image's, else SIGTERM. */
+  readonly stopSignal: string | undefined;
+  readonly securityContext: ContainerSecurityContext;
+  readonly resources: LinuxContainerResources;
+}
+
+export type ContainerRuntimeState = 'created' | 'running' | 'exited' | 'unknown';
+
+export interface RuntimeContainerStatus {
+  readonly id: string;
+  readonly podSandboxId: string;
+  readonly metadata: ContainerMetadata;
+  readonly state: ContainerRuntimeState;
+  readonly createdWallMs: number;
+  /** `undefined` until it was started. */
+  readonly startedWallMs: number | undefined;
+  /** These three: only when exited. */
+  readonly finishedWallMs: number | undefined;
+  readonly exitCode: number | undefined;
+  /** `Completed` (0), `Error` (other), `OOMKilled`, `StartError` (exit code 128; never ran). */
+  readonly reason: string;
+  readonly message: string;
+  /** As the runtime names it: `docker.io/library/busybox:1.29`. */
+  readonly image: string;
+  readonly imageRef: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly logPath: string;
+}
+
+export interface RuntimeImage {
+  /** `sha256:...` */
+  readonly id: string;
+  /** E.g. `docker.io/library/busybox:1.29`. */
+  readonly repoTags: readonly string[];
+  readonly sizeBytes: number;
+}
+
+export interface PulledImage {
+  readonly id: string;
+  readonly sizeBytes: number;
+  /** What the runtime wants the user to know about this image; shown after the Pulled event's text. Usually absent. */
+  readonly notice?: string;
+}
+
+export type ContainerEventKind = 'created' | 'started' | 'stopped' | 'deleted';
+
+export interface ContainerEvent {
+  readonly kind: ContainerEventKind;
+  readonly containerId: string;
+  readonly podUid: string;
+}
+
+export interface ExecSyncResult {
+  readonly stdout: Uint8Array;
+  readonly stderr: Uint8Array;
+  readonly exitCode: number;
+}
+
+/** The time given to ExecSync ran out; the runtime has ended the command. */
+export class ExecTimeoutError extends Error {
+  override readonly name = 'ExecTimeoutError';
+}
+
+export interface RuntimeVersion {
+  /** `containerd`, `process`, `sim`: the scheme of container ids in statuses (`containerd://ID`). */
+  readonly runtimeName: string;
+  readonly runtimeVersion: string;
+}
+
+export interface RuntimeCondition {
+  /** `RuntimeReady` or `NetworkReady`. */
+  readonly type: string;
+  readonly status: boolean;
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface ContainerRuntime {
+  version(signal: AbortSignal): Promise<RuntimeVersion>;
+  status(signal: AbortSignal): Promise<readonly RuntimeCondition[]>;
+
+  runPodSandbox(config: PodSandboxConfig, signal: AbortSignal): Promise<string>;
+  /** Ends all its containers at once (SIGKILL) and gives its network back; idempotent. */
+  stopPodSandbox(podSandboxId: string, signal: AbortSignal): Promise<void>;
+  /** Removes it and all its containers, ending what still runs; idempotent. */
+  removePodSandbox(podSandboxId: string, signal: AbortSignal): Promise<void>;
+  podSandboxStatus(podSandboxId: string, signal: AbortSignal): Promise<PodSandboxStatus>;
+  listPodSandboxes(filter: { readonly podUid?: string }, signal: AbortSignal): Promise<readonly PodSandboxStatus[]>;
+
+  createContainer(
+    podSandboxId: string,
+    config: ContainerConfig,
+    sandboxConfig: PodSandboxConfig,
+    signal: AbortSignal,
+  ): Promise<string>;
+  /** Resolves once the command runs. If it cannot be run: fails, and the container is `exited` with StartError and 128. */
+  startContainer(containerId: string, signal: AbortSignal): Promise<void>;
+  /** Sends the stop signal, after `graceMs` SIGKILL; resolves when the container has ended; idempotent. */
+  stopContainer(containerId: string, graceMs: number, signal: AbortSignal): Promise<void>;
+  /** Ends it if it runs, and forgets it; its log file stays. Idempotent. */
+  removeContainer(containerId: string, signal: AbortSignal): Promise<void>;
+  containerStatus(containerId: string, signal: AbortSignal): Promise<RuntimeContainerStatus>;
+  listContainers(filter: { readonly podUid?: string }, signal: AbortSignal): Promise<readonly RuntimeContainerStatus[]>;
+  /** Asks the runtime to open the log file anew, after it was rotated. */
+  reopenContainerLog(containerId: string, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Runs `command` (no shell) in the container, without stdin or TTY. Output is bounded to `execOutputBytesMax` per stream.
+   * `ExecTimeoutError` after `timeoutMs` (0: no limit). Any other failure to run it: `StatusError` with the runtime's text.
+   */
+  execSync(
+    containerId: string,
+    command: readonly string[],
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<ExecSyncResult>;
+
+  listImages(signal: AbortSignal): Promise<readonly RuntimeImage[]>;
+  /** `undefined`: not present. */
+  imageStatus(image: string, signal: AbortSignal): Promise<RuntimeImage | undefined>;
+  /** Fails with the runtime's text, e.g. `failed to pull and unpack image ...`. */
+  pullImage(image: string, signal: AbortSignal): Promise<PulledImage>;
+
+  /** Every change from now on, until `signal` aborts. A lost connection ends it with an error: relist and call again. */
+  events(signal: AbortSignal): AsyncIterable<ContainerEvent>;
+}
+
+export const execOutputBytesMax = 16 * 1_024 * 1_024; // as containerd; probes themselves keep 10 KiB
+
+/** Labels that the kubelet puts on every sandbox and container, as upstream does; runtimes read `podUid` from them. */
+export const podLabels = {
+  podName: 'io.kubernetes.pod.name',
+  podNamespace: 'io.kubernetes.pod.namespace',
+  podUid: 'io.kubernetes.pod.uid',
+  containerName: 'io.kubernetes.container.name',
+} as const;
