@@ -58,8 +58,7 @@ export interface ResourceType<T extends KubernetesObject = KubernetesObject> {
 function define<T extends KubernetesObject>(
   row: Pick<ResourceType, 'resource' | 'singular' | 'kind'> & Partial<ResourceType>,
 ): ResourceType<T> {
-  // The cast only adds the phantom type parameter.
-  return {
+  const type: ResourceType = {
     group: '',
     version: 'v1',
     model: row.kind,
@@ -69,10 +68,15 @@ function define<T extends KubernetesObject>(
     verbs: allVerbs,
     hasStatus: false,
     ...row,
-  } as ResourceType<T>;
+  };
+  // The cast only adds the phantom type parameter.
+  return type as ResourceType<T>;
 }
 
-/** Every kind that we serve, by its plural name (events.k8s.io's events as `eventsV1`, which share the core ones' storage). */
+/**
+ * Every kind that we serve, by its plural name (events.k8s.io's events as `eventsV1`, which share the core ones'
+ * storage).
+ */
 export const resources = {
   pods: define<Pod>({
     resource: 'pods',

@@ -1,10 +1,14 @@
 /**
- * HTTP as the pure layers see it: the API server's and the node server's handlers take a `HttpRequest` and answer with a
+ * HTTP as the pure layers see it: the API server's and the node server's handlers take a `HttpRequest` and answer with
+ * a
  * `HttpResponse`; sockets, TLS and HTTP versions are the adapters' business. In process, the same handlers are called
  * directly.
  */
 
-/** Who asks, as found by the adapter from the client certificate, or set by an in-process client. Upstream: `user.Info`. */
+/**
+ * Who asks, as found by the adapter from the client certificate, or set by an in-process client. Upstream:
+ * `user.Info`.
+ */
 export interface UserInfo {
   /** E.g. `system:kube-scheduler`, `system:node:NAME`, `kubernetes-admin`. */
   readonly name: string;
@@ -30,7 +34,10 @@ export interface HttpResponse {
   readonly status: number;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Whole, or a stream of pieces (watch, `logs -f`) that ends when it is exhausted or when the request's signal aborts. */
+  /**
+   * Whole, or a stream of pieces (watch, `logs -f`) that ends when it is exhausted or when the request's signal
+   * aborts.
+   */
   readonly body: string | Uint8Array | AsyncIterable<string | Uint8Array>;
 }
 

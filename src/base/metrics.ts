@@ -24,7 +24,10 @@ interface MetricOptions {
   readonly labelNames: readonly string[];
 }
 
-/** A registry of metrics of one component; the implementation (`host/prometheus-metrics.ts`) renders them for Prometheus. */
+/**
+ * A registry of metrics of one component; the implementation (`host/prometheus-metrics.ts`) renders them for
+ * Prometheus.
+ */
 export interface Metrics {
   counter(options: MetricOptions): Counter;
   gauge(options: MetricOptions): Gauge;

@@ -38,7 +38,9 @@ export interface StatusErrorDetails {
   readonly retryAfterSeconds?: number;
 }
 
-/** A failure that can happen; it becomes a `metav1.Status` on the wire, and comes back as the same error in a client. */
+/**
+ * A failure that can happen; it becomes a `metav1.Status` on the wire, and comes back as the same error in a client.
+ */
 export class StatusError extends Error {
   override readonly name = 'StatusError';
   readonly reason: StatusReason;

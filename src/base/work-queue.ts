@@ -2,7 +2,8 @@ import type { Clock } from './clock.ts';
 import { invariant } from './status-error.ts';
 
 /**
- * A set of keys waiting to be worked on. Hands a key to one worker at a time; a key added while it is being worked on is
+ * A set of keys waiting to be worked on. Hands a key to one worker at a time; a key added while it is being worked on
+ * is
  * handed out once more afterwards, however often it was added. Promises no order between keys. Upstream: `workqueue`.
  */
 export class WorkQueue<K> {
@@ -10,7 +11,8 @@ export class WorkQueue<K> {
   readonly #active = new Set<K>(); // handed out, not yet done()
   readonly #dirtyWhileActive = new Set<K>(); // added again while active; a subset of #active
   readonly #takers: ((key: K | undefined) => void)[] = []; // non-empty only while #ready is empty
-  readonly #delayed = new Map<K, { readonly dueMonoMs: number; readonly cancel: AbortController }>(); // earliest per key
+  // earliest per key
+  readonly #delayed = new Map<K, { readonly dueMonoMs: number; readonly cancel: AbortController }>();
   readonly #clock: Clock;
   #closed = false;
 

@@ -3,7 +3,8 @@ import type { DeleteOptions } from '../api/gen/types.ts';
 
 /**
  * What controllers, the scheduler, the kubelet and the CLI use to reach the API server: in process
- * (`client/in-process-client.ts`) or over HTTPS (`client/http/`); callers see no difference. Objects that come from it are
+ * (`client/in-process-client.ts`) or over HTTPS (`client/http/`); callers see no difference. Objects that come from it
+ * are
  * never changed by anybody. Every failure is a `StatusError`; a server that cannot be reached is `ServiceUnavailable`.
  */
 export interface ObjectRef {
@@ -55,7 +56,9 @@ export interface Client {
     options: ListOptions,
     signal: AbortSignal,
   ): Promise<ObjectList<T>>;
-  /** Ends without an error when `signal` aborts or the server ends it; throws `Expired` when it must be listed again. */
+  /**
+   * Ends without an error when `signal` aborts or the server ends it; throws `Expired` when it must be listed again.
+   */
   watch<T extends KubernetesObject>(
     type: ResourceType<T>,
     options: ClientWatchOptions,

@@ -7,7 +7,8 @@ export interface InformerChange<T> {
 }
 
 /**
- * A cache of one kind of objects, kept up to date by list and watch. It sees a subsequence of the states of each object and
+ * A cache of one kind of objects, kept up to date by list and watch. It sees a subsequence of the states of each object
+ * and
  * is eventually consistent with the server; it never goes back in time. Upstream: `SharedInformer`.
  */
 export interface Informer<T extends KubernetesObject> {

@@ -1,9 +1,11 @@
 /**
  * The container runtime as the kubelet sees it: the verbs and words of CRI v1 (in camel case), plus `events()`. All
- * implementations pass `test/contract/runtime-suite.ts`: `process/` (local processes), `grpc/` (containerd, CRI-O; later),
+ * implementations pass `test/contract/runtime-suite.ts`: `process/` (local processes), `grpc/` (containerd, CRI-O;
+ * later),
  * `sim/sim-runtime.ts` (scripted containers on the virtual clock).
  *
- * Promised: every id is unique for ever; verbs on an unknown id fail with `NotFound`, except Stop*, Remove*, which succeed;
+ * Promised: every id is unique for ever; verbs on an unknown id fail with `NotFound`, except Stop*, Remove*, which
+ * succeed;
  * at most one call per id changes its state at a time; a container's death is on `events()` without polling.
  * Failures are `StatusError`s whose message is the text that events and statuses show.
  */
@@ -51,7 +53,9 @@ export interface PodSandboxStatus {
   readonly metadata: PodSandboxMetadata;
   readonly state: 'ready' | 'notReady';
   readonly createdWallMs: number;
-  /** The pod's addresses, the primary one first; empty with the machine's network (the kubelet then uses the host IP). */
+  /**
+   * The pod's addresses, the primary one first; empty with the machine's network (the kubelet then uses the host IP).
+   */
   readonly ips: readonly string[];
   readonly networkMode: NamespaceMode;
   readonly labels: Readonly<Record<string, string>>;
@@ -207,7 +211,9 @@ export interface ContainerRuntime {
     sandboxConfig: PodSandboxConfig,
     signal: AbortSignal,
   ): Promise<string>;
-  /** Resolves once the command runs. If it cannot be run: fails, and the container is `exited` with StartError and 128. */
+  /**
+   * Resolves once the command runs. If it cannot be run: fails, and the container is `exited` with StartError and 128.
+   */
   startContainer(containerId: string, signal: AbortSignal): Promise<void>;
   /** Sends the stop signal, after `graceMs` SIGKILL; resolves when the container has ended; idempotent. */
   stopContainer(containerId: string, graceMs: number, signal: AbortSignal): Promise<void>;
@@ -219,8 +225,10 @@ export interface ContainerRuntime {
   reopenContainerLog(containerId: string, signal: AbortSignal): Promise<void>;
 
   /**
-   * Runs `command` (no shell) in the container, without stdin or TTY. Output is bounded to `execOutputBytesMax` per stream.
-   * `ExecTimeoutError` after `timeoutMs` (0: no limit). Any other failure to run it: `StatusError` with the runtime's text.
+   * Runs `command` (no shell) in the container, without stdin or TTY. Output is bounded to `execOutputBytesMax` per
+   * stream.
+   * `ExecTimeoutError` after `timeoutMs` (0: no limit). Any other failure to run it: `StatusError` with the runtime's
+   * text.
    */
   execSync(
     containerId: string,
@@ -235,7 +243,9 @@ export interface ContainerRuntime {
   /** Fails with the runtime's text, e.g. `failed to pull and unpack image ...`. */
   pullImage(image: string, signal: AbortSignal): Promise<PulledImage>;
 
-  /** Every change from now on, until `signal` aborts. A lost connection ends it with an error: relist and call again. */
+  /**
+   * Every change from now on, until `signal` aborts. A lost connection ends it with an error: relist and call again.
+   */
   events(signal: AbortSignal): AsyncIterable<ContainerEvent>;
 }
 

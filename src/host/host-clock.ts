@@ -18,7 +18,7 @@ export class HostClock implements Clock {
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
         clearTimeout(timer);
-        reject(signal.reason as Error);
+        reject(signal.reason as Error); // as above
       };
       const timer = setTimeout(
         () => {

@@ -3,12 +3,14 @@
  * Implementations: `MemoryStore`, `lmdb/` and `etcd/`; all pass the suite in `test/contract/store-suite.ts`.
  *
  * Promised:
- *  - Each successful transaction that writes takes the next revision (+1 per transaction); reads and failed ones take none.
+ *  - Each successful transaction that writes takes the next revision (+1 per transaction); reads and failed ones take
+ *  none.
  *  - A write is acknowledged (its promise resolves) only when it is durable. Concurrent writes may share one commit.
  *  - A read sees every write that was acknowledged before the read was asked for.
  *  - A watch delivers every event after its start, in revision order, without gaps, until it ends or throws `Expired`.
  *
- * Keys are ASCII paths (`/registry/pods/default/web`), at most `keyBytesMax`; values are text (JSON), at most `valueBytesMax`.
+ * Keys are ASCII paths (`/registry/pods/default/web`), at most `keyBytesMax`; values are text (JSON), at most
+ * `valueBytesMax`.
  */
 export const keyBytesMax = 1_024; // namespace 63 + name 253 + prefix, with room; LMDB's own limit is 1,978
 export const valueBytesMax = 3 * 1_024 * 1_024; // the API server's request limit; etcd's is 1.5 MiB by default
