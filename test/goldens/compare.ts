@@ -1,0 +1,249 @@
+import type { ContainerStatus, Pod } from '../../src/api/gen/types.ts';
+import type { Recording, WatchRow } from './recording.ts';
+
+/**
+ * Compares two recordings of the golden pods field by field, and says each difference in a line. What may differ: names
+ * that are made up anew (uid, ip, container id), the runtime's own texts, and times within the probes' and the back-off's
+ * own jitter. The service account's token volume is not there yet, so volumes are left out.
+ */
+export function differences(golden: Recording, ours: Recording): string[] {
+  const found: string[] = [];
+  for (const theirPod of golden.pods) {
+    const name = theirPod.metadata?.name ?? '';
+    const ourPod = ours.pods.find((pod) => pod.metadata?.name === name);
+    if (ourPod === undefined) {
+      found.push(`${name}: no such pod`);
+      continue;
+    }
+    found.push(...compareValues(name, comparablePod(theirPod), comparablePod(ourPod)));
+    found.push(...comparePodTimes(name, theirPod, ourPod));
+    found.push(...compareEvents(name, eventsOf(golden, theirPod), eventsOf(ours, ourPod)));
+    found.push(...compareWatch(name, rowsOf(golden, name), rowsOf(ours, name)));
+  }
+  for (const [key, theirs] of Object.entries(golden.logs)) {
+    found.push(...compareLogs(key, theirs, ours.logs[key]));
+  }
+  return found;
+}
+
+// What differs from machine to machine and from run to run, replaced by what it is.
+function normalizeText(text: string): string {
+  return text
+    .replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, 'UID')
+    .replaceAll(/\b(?:\d{1,3}\.){3}\d{1,3}\b/g, 'IP')
+    .replaceAll(/to [a-z0-9.-]+$/g, 'to NODE')
+    .replace(/(Failed to pull image "[^"]+": ).*/s, '$1RUNTIME')
+    .replace(/(Back-off pulling image "[^"]+": ErrImagePull: ).*/s, '$1RUNTIME')
+    .replace(/^(?:rpc error.*|failed to pull and unpack.*|no image .*)/s, 'RUNTIME')
+    .replace(
+      /cat: (?:can't open )?'?\/tmp\/up'?: No such file or directory/,
+      'cat: /tmp/up: No such file or directory',
+    );
+}
+
+const dropped = new Set([
+  'uid',
+  'resourceVersion',
+  'nodeName',
+  'hostIP',
+  'hostIPs',
+  'podIP',
+  'podIPs',
+  'volumes',
+  'volumeMounts',
+]);
+const replacedIds = new Set(['containerID', 'imageID']);
+const times = /^(?:creationTimestamp|lastTransitionTime|startedAt|finishedAt|startTime)$/;
+
+function comparable(value: unknown, key: string): unknown {
+  if (Array.isArray(value)) return value.map((item) => comparable(item, key));
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(
+      Object.entries(value)
+        .filter(([name]) => !dropped.has(name))
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([name, inner]) => [name, comparable(inner, name)]),
+    );
+  }
+  if (typeof value !== 'string') return value;
+  if (times.test(key)) return value.startsWith('1970') ? value : 'TIME';
+  if (replacedIds.has(key)) return value === '' ? '' : 'ID';
+  return normalizeText(value);
+}
+
+function comparablePod(pod: Pod): unknown {
+  return comparable(pod, '');
+}
+
+function compareValues(where: string, theirs: unknown, ours: unknown): string[] {
+  if (isRecord(theirs) && isRecord(ours)) {
+    const keys = new Set([...Object.keys(theirs), ...Object.keys(ours)]);
+    return [...keys].flatMap((key) => compareValues(`${where}.${key}`, theirs[key], ours[key]));
+  }
+  if (Array.isArray(theirs) && Array.isArray(ours) && theirs.length === ours.length) {
+    return theirs.flatMap((item, index) => compareValues(`${where}[${index}]`, item, ours[index]));
+  }
+  const a = JSON.stringify(theirs);
+  const b = JSON.stringify(ours);
+  return a === b ? [] : [`${where}: golden ${a}, ours ${b}`];
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const backoffPods = new Set(['crasher', 'missing-binary', 'no-image', 'tcp-liveness']);
+/** A sync after a failure comes 10 to 15 s later, and each restart in back-off may be so much late, one upon the other. */
+const backoffToleranceSeconds = 45;
+/** Container start (up to 2 s there), whole-second stamps, and the phase of the probe's ticker. */
+const toleranceSeconds = 4;
+
+function toleranceOf(pod: string): number {
+  return backoffPods.has(pod) ? backoffToleranceSeconds : toleranceSeconds;
+}
+
+function offsetSeconds(pod: Pod, time: string | undefined): number | undefined {
+  if (time === undefined || time.startsWith('1970')) return undefined;
+  return (Date.parse(time) - Date.parse(pod.metadata?.creationTimestamp ?? '')) / 1_000;
+}
+
+function timesOf(pod: Pod): Record<string, number | undefined> {
+  const found: Record<string, number | undefined> = { startTime: offsetSeconds(pod, pod.status?.startTime) };
+  for (const condition of pod.status?.conditions ?? []) {
+    found[condition.type] = offsetSeconds(pod, condition.lastTransitionTime);
+  }
+  const statuses: readonly ContainerStatus[] = [
+    ...(pod.status?.initContainerStatuses ?? []),
+    ...(pod.status?.containerStatuses ?? []),
+  ];
+  for (const { name, state, lastState } of statuses) {
+    found[`${name}.running`] = offsetSeconds(pod, state?.running?.startedAt);
+    found[`${name}.finished`] = offsetSeconds(pod, state?.terminated?.finishedAt);
+    found[`${name}.lastStarted`] = offsetSeconds(pod, lastState?.terminated?.startedAt);
+    found[`${name}.lastFinished`] = offsetSeconds(pod, lastState?.terminated?.finishedAt);
+  }
+  return found;
+}
+
+function comparePodTimes(name: string, golden: Pod, our: Pod): string[] {
+  const theirs = timesOf(golden);
+  const ours = timesOf(our);
+  return Object.keys({ ...theirs, ...ours }).flatMap((key) => {
+    const a = theirs[key];
+    const b = ours[key];
+    if (a === undefined && b === undefined) return [];
+    if (a !== undefined && b !== undefined && Math.abs(a - b) <= toleranceOf(name)) return [];
+    return [`${name}: time ${key}: golden +${a}s, ours +${b}s`];
+  });
+}
+
+interface EventLine {
+  readonly count: number;
+  readonly firstSeconds: number;
+  readonly lastSeconds: number;
+}
+
+function eventsOf(recording: Recording, pod: Pod): Map<string, EventLine> {
+  const lines = new Map<string, EventLine>();
+  const mine = recording.events.filter((event) => event.involvedObject.name === pod.metadata?.name);
+  for (const event of mine) {
+    const component = event.source?.component ?? event.reportingComponent;
+    const field = event.involvedObject.fieldPath ?? '';
+    const message = normalizeText(event.message ?? '');
+    const key = `${event.type} ${event.reason} ${component} ${field} ${message}`;
+    lines.set(key, {
+      count: event.count ?? 1,
+      firstSeconds: offsetSeconds(pod, event.firstTimestamp ?? event.eventTime ?? undefined) ?? Number.NaN,
+      lastSeconds: offsetSeconds(pod, event.lastTimestamp ?? event.eventTime ?? undefined) ?? Number.NaN,
+    });
+  }
+  return lines;
+}
+
+/** Written once for each sync in back-off, so their number depends on the jitter of the syncs. */
+const countedPerSync = /^(?:Normal|Warning) BackOff |Error: ImagePullBackOff$/;
+const perSyncCountTolerance = 5;
+
+function countTolerance(pod: string, key: string): number {
+  if (countedPerSync.test(key)) return perSyncCountTolerance;
+  return backoffPods.has(pod) || pod === 'not-ready' ? 1 : 0; // one more or less at the edge of the six minutes
+}
+
+function compareEvents(
+  pod: string,
+  golden: ReadonlyMap<string, EventLine>,
+  ours: ReadonlyMap<string, EventLine>,
+): string[] {
+  const found: string[] = [];
+  for (const key of new Set([...golden.keys(), ...ours.keys()])) {
+    const a = golden.get(key);
+    const b = ours.get(key);
+    if (a === undefined || b === undefined) {
+      found.push(`${pod}: event only ${a === undefined ? `ours (x${b?.count})` : `golden (x${a.count})`}: ${key}`);
+      continue;
+    }
+    if (Math.abs(a.count - b.count) > countTolerance(pod, key)) {
+      found.push(`${pod}: event count golden x${a.count}, ours x${b.count}: ${key}`);
+    }
+    // The last one of a per-sync event may be a whole round (15 s) away.
+    const tolerance = toleranceOf(pod) + (countedPerSync.test(key) ? 15 : 0);
+    if (Math.abs(a.firstSeconds - b.firstSeconds) > toleranceOf(pod)) {
+      found.push(`${pod}: first at golden +${a.firstSeconds}s, ours +${b.firstSeconds}s: ${key}`);
+    }
+    if (Math.abs(a.lastSeconds - b.lastSeconds) > Math.max(tolerance, a.count === b.count ? 0 : 95)) {
+      found.push(`${pod}: last at golden +${a.lastSeconds}s, ours +${b.lastSeconds}s: ${key}`);
+    }
+  }
+  return found;
+}
+
+function rowsOf(recording: Recording, pod: string): WatchRow[] {
+  const rows: WatchRow[] = [];
+  for (const row of recording.watch.filter((candidate) => candidate.pod === pod)) {
+    const last = rows.at(-1);
+    if (last?.ready === row.ready && last.status === row.status && last.restarts === row.restarts) continue;
+    rows.push(row);
+  }
+  return rows;
+}
+
+const stateOf = (row: WatchRow): string => `${row.ready} ${row.status} ${row.restarts}`;
+
+/**
+ * Both must go through the same states in the same order. A state that lasted less than a second may be missing on either
+ * side: `kubectl get -w` shows what the server's watch saw.
+ */
+function compareWatch(pod: string, golden: readonly WatchRow[], ours: readonly WatchRow[]): string[] {
+  const theirs = lasting(golden).map(stateOf);
+  const mine = new Set(ours.map(stateOf));
+  const found: string[] = [];
+  for (const state of theirs) if (!mine.has(state)) found.push(`${pod}: get -w never showed ${state}`);
+  const known = new Set(golden.map(stateOf));
+  for (const state of lasting(ours).map(stateOf)) {
+    if (!known.has(state)) found.push(`${pod}: get -w showed ${state}, the golden one never did`);
+  }
+  const seen = new Map<string, number>(); // how many rows of this state were compared
+  for (const row of golden) {
+    const nth = seen.get(stateOf(row)) ?? 0;
+    seen.set(stateOf(row), nth + 1);
+    const same = ours.filter((candidate) => stateOf(candidate) === stateOf(row))[nth];
+    if (same !== undefined && Math.abs(same.atSeconds - row.atSeconds) > toleranceOf(pod)) {
+      found.push(`${pod}: ${stateOf(row)} at golden +${row.atSeconds}s, ours +${same.atSeconds}s`);
+    }
+  }
+  return found;
+}
+
+function lasting(rows: readonly WatchRow[]): WatchRow[] {
+  return rows.filter((row, index) => {
+    const next = rows[index + 1];
+    return next === undefined || next.atSeconds - row.atSeconds >= 2;
+  });
+}
+
+function compareLogs(key: string, golden: readonly string[], ours: readonly string[] | undefined): string[] {
+  if (ours === undefined) return [`logs ${key}: none`];
+  const a = golden.map(normalizeText).map((line) => line.replaceAll('::ffff:', ''));
+  const b = ours.map(normalizeText).map((line) => line.replaceAll('::ffff:', ''));
+  return a.join('\n') === b.join('\n') ? [] : [`logs ${key}: golden ${JSON.stringify(a)}, ours ${JSON.stringify(b)}`];
+}

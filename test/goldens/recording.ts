@@ -1,0 +1,83 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { parse } from 'yaml';
+import type { Event, Pod } from '../../src/api/gen/types.ts';
+
+/** What was seen of the golden pods over six minutes: on the recorded cluster, or on ours. */
+export interface Recording {
+  /** Seconds after the create at which pods and events were read. */
+  readonly readAtSeconds: number;
+  readonly pods: readonly Pod[];
+  readonly events: readonly Event[];
+  /** The cells NAME READY STATUS RESTARTS of `kubectl get po -w`, each with the seconds after the create (its AGE). */
+  readonly watch: readonly WatchRow[];
+  /** `kubectl logs [--previous] POD`: the lines; by `POD` and `POD --previous`. */
+  readonly logs: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface WatchRow {
+  readonly pod: string;
+  readonly ready: string;
+  readonly status: string;
+  readonly restarts: number;
+  readonly atSeconds: number;
+}
+
+const directory = path.resolve(import.meta.dirname ?? '.', '../data/goldens');
+
+export const goldenPodNames = [
+  'crasher',
+  'init-and-sidecar',
+  'kubia-liveness',
+  'kubia-liveness-delay',
+  'missing-binary',
+  'no-image',
+  'not-ready',
+  'slow-start',
+  'tcp-liveness',
+] as const;
+
+/** `6m2s` -> 362. */
+export function secondsOfAge(age: string): number {
+  let seconds = 0;
+  for (const [, count, unit] of age.matchAll(/(\d+)([dhms])/g)) {
+    seconds += Number(count) * { d: 86_400, h: 3_600, m: 60, s: 1 }[unit as 'd' | 'h' | 'm' | 's'];
+  }
+  return seconds;
+}
+
+/** One line of `kubectl get po`: `crasher   0/1   Error   2 (16s ago)   18s`. */
+export function parseWatchLine(line: string): WatchRow | undefined {
+  const cells = line.trim().split(/\s{2,}/);
+  const [pod, ready, status, restarts, age] = cells;
+  if (pod === undefined || pod === 'NAME' || ready === undefined || status === undefined) return undefined;
+  if (restarts === undefined || age === undefined) return undefined;
+  return { pod, ready, status, restarts: Number.parseInt(restarts, 10), atSeconds: secondsOfAge(age) };
+}
+
+function readLines(name: string): string[] {
+  return fs.readFileSync(path.join(directory, name), 'utf8').split('\n').filter(Boolean);
+}
+
+/** The manifests that were created together. */
+export function goldenManifests(): string {
+  return fs.readFileSync(path.join(directory, 'pods.yaml'), 'utf8');
+}
+
+/** What the real cluster showed. */
+export function goldenRecording(): Recording {
+  const logs: Record<string, string[]> = {};
+  for (const pod of goldenPodNames) {
+    logs[pod] = readLines(`logs-${pod}.txt`);
+    logs[`${pod} --previous`] = fs.existsSync(path.join(directory, `logs-previous-${pod}.txt`))
+      ? readLines(`logs-previous-${pod}.txt`)
+      : [];
+  }
+  return {
+    readAtSeconds: 362,
+    pods: goldenPodNames.map((name) => parse(fs.readFileSync(path.join(directory, `${name}.yaml`), 'utf8')) as Pod),
+    events: (parse(fs.readFileSync(path.join(directory, 'events.yaml'), 'utf8')) as { items: Event[] }).items,
+    watch: readLines('get-watch.txt').flatMap((line) => parseWatchLine(line) ?? []),
+    logs,
+  };
+}
