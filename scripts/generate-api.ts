@@ -1,13 +1,14 @@
 /**
  * Writes src/api/gen/ from the models of the official client (`@kubernetes/client-node`, made from the OpenAPI
- * description of Kubernetes 1.34): TypeScript types in wire form, and the field table that decoding, defaulting,
- * patching and OpenAPI read. Descriptions are not copied. `npm run generate` writes, `npm run generate -- --check`
- * fails if what is committed is stale.
+ * description of Kubernetes 1.34) and from `go-facts.txt` (what OpenAPI does not tell): TypeScript types in wire form, and
+ * the field table that decoding, defaulting, patching, protobuf and OpenAPI read. Descriptions are not copied.
+ * `npm run generate` writes, `npm run generate -- --check` fails if what is committed is stale.
  */
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { goTypeOf } from '../src/api/schema.ts';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const modelDir = path.join(
@@ -173,6 +174,49 @@ function renderTypes(models: Map<string, Field[]>): string {
   return text;
 }
 
+interface GoFact {
+  readonly go: string;
+  readonly pointer: boolean;
+  readonly omitEmpty: boolean;
+  readonly tag: string;
+  readonly patch: string;
+}
+
+function readGoFacts(): Map<string, GoFact> {
+  const facts = new Map<string, GoFact>();
+  let model = '';
+  const text = fs.readFileSync(path.join(root, 'scripts/go-facts.txt'), 'utf8');
+  for (const line of text.split('\n')) {
+    if (line === '' || line.startsWith('#')) continue;
+    const [name = '', go = '', flags = '', tag = '', patch = ''] = line.trim().split(' ');
+    if (!line.startsWith(' ')) model = name;
+    else {
+      const pointer = flags.includes('p');
+      facts.set(`${model}.${name}`, { go, pointer, omitEmpty: flags.includes('o'), tag, patch });
+    }
+  }
+  return facts;
+}
+
+const goFacts = readGoFacts();
+
+function renderGoFact(model: string, field: Field): string {
+  const fact = goFacts.get(`${model}.${field.name}`);
+  if (fact === undefined) throw new Error(`go-facts.txt lacks ${model}.${field.name}`);
+  const derived = goTypeOf({ type: field.type, shape: field.shape });
+  let text = fact.go === derived ? '' : `, go: '${fact.go}'`;
+  if (fact.pointer) text += ', pointer: true';
+  if (fact.omitEmpty) text += ', omitEmpty: true';
+  const [outer, inner] = fact.tag.split('/');
+  if (inner !== undefined) text += `, tag: ${inner}, inside: ${outer}`;
+  else if (fact.tag !== '-') text += `, tag: ${fact.tag}`;
+  const [strategy = '', mergeKey] = fact.patch.split(':');
+  if (strategy.split(',').includes('merge')) text += ', merge: true';
+  if (mergeKey !== undefined) text += `, mergeKey: '${mergeKey}'`;
+  if (strategy.split(',').includes('retainKeys')) text += ', retainKeys: true';
+  return text;
+}
+
 function renderSchema(models: Map<string, Field[]>): string {
   let text = banner;
   text += "import type { ModelTable } from '../schema.ts';\n\n";
@@ -181,7 +225,7 @@ function renderSchema(models: Map<string, Field[]>): string {
     text += `  ${name}: {\n`;
     for (const field of fields) {
       const required = field.required ? ', required: true' : '';
-      text += `    ${key(field.name)}: { type: '${field.type}', shape: '${field.shape}'${required} },\n`;
+      text += `    ${key(field.name)}: { type: '${field.type}', shape: '${field.shape}'${required}${renderGoFact(name, field)} },\n`;
     }
     text += '  },\n';
   }
