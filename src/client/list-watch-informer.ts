@@ -154,7 +154,7 @@ export class ListWatchInformer<T extends KubernetesObject> implements Informer<T
   }
 
   #replace(listed: ReadonlyMap<string, T>): void {
-    for (const key of [...this.#cache.keys()]) {
+    for (const key of this.#cache.keys()) {
       if (!listed.has(key)) this.#put(key, undefined);
     }
     for (const [key, object] of listed) {
