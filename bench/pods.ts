@@ -1,0 +1,131 @@
+import { spawnSync } from 'node:child_process';
+import type { Pod } from '../src/api/gen/types.ts';
+import { resources } from '../src/api/resources.ts';
+import type { HttpClient } from '../src/client/http/http-client.ts';
+import { percentile, sleepMs, startLivelet } from './livelet-process.ts';
+import type { BenchRow } from './row.ts';
+
+const podsCount = 20;
+const crashesCount = 10;
+const waitMsMax = 60_000;
+
+function manifest(name: string, command: readonly string[]): Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name },
+    spec: {
+      containers: [{ name: 'c', image: 'busybox:1.36', command }],
+      terminationGracePeriodSeconds: 1,
+    },
+  };
+}
+
+/** Resolves with the time at which `holds` was first true of the pod, as a watch delivered it. */
+async function watched(client: HttpClient, name: string, holds: (pod: Pod) => boolean): Promise<number> {
+  const cancel = new AbortController();
+  const timer = setTimeout(() => cancel.abort(new Error(`${name}: not within ${waitMsMax} ms`)), waitMsMax);
+  try {
+    const options = { namespace: 'default', fieldSelector: `metadata.name=${name}` };
+    for await (const event of client.watch(resources.pods, options, cancel.signal)) {
+      if (event.type !== 'BOOKMARK' && holds(event.object)) return performance.now();
+    }
+    throw new Error(`${name}: the watch ended`);
+  } finally {
+    clearTimeout(timer);
+    cancel.abort();
+  }
+}
+
+const isReady = (pod: Pod): boolean =>
+  pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
+
+async function logOf(client: HttpClient, name: string, previous: boolean): Promise<string> {
+  const path = `/api/v1/namespaces/default/pods/${name}/log`;
+  const query = new URLSearchParams(previous ? { previous: 'true' } : {});
+  const answer = await client.request('GET', path, { query }, AbortSignal.timeout(waitMsMax));
+  if (typeof answer.body === 'string') return answer.body;
+  if (answer.body instanceof Uint8Array) return Buffer.from(answer.body).toString();
+  let text = '';
+  for await (const piece of answer.body) text += typeof piece === 'string' ? piece : Buffer.from(piece).toString();
+  return text;
+}
+
+/** Create to Ready, and crash to the first line of the next instance, with the process runtime. */
+export async function benchPods(): Promise<BenchRow[]> {
+  const livelet = await startLivelet();
+  const { client } = livelet;
+  const signal = new AbortController().signal;
+  const readyMs: number[] = [];
+  for (let i = 0; i < podsCount; i++) {
+    const name = `ready-${i}`;
+    const ready = watched(client, name, isReady);
+    await sleepMs(50); // the watch is open
+    const beganMs = performance.now();
+    await client.create(resources.pods, { namespace: 'default' }, manifest(name, ['sleep', '600']), signal);
+    readyMs.push((await ready) - beganMs);
+    await client.delete(resources.pods, { namespace: 'default', name }, { gracePeriodSeconds: 0 }, signal);
+  }
+  const crashMs: number[] = [];
+  for (let i = 0; i < crashesCount; i++) {
+    const name = `crash-${i}`;
+    const restarted = watched(client, name, (pod) => {
+      const status = pod.status?.containerStatuses?.[0];
+      return status?.restartCount === 1 && status.state?.running !== undefined;
+    });
+    await sleepMs(50);
+    // The last thing that an instance does, and the first, is to say what time it is.
+    const pod = manifest(name, [
+      'sh',
+      '-c',
+      `if [ -e $M/x ]; then date +%s%N; exec sleep 600; fi; touch $M/x; sleep 0.3; date +%s%N; exit 1`,
+    ]);
+    const container = pod.spec?.containers[0];
+    if (container === undefined) throw new Error('no container');
+    const marked: Pod = {
+      ...pod,
+      spec: {
+        ...pod.spec,
+        volumes: [{ name: 'm', emptyDir: {} }],
+        containers: [
+          { ...container, env: [{ name: 'M', value: '/m' }], volumeMounts: [{ name: 'm', mountPath: '/m' }] },
+        ],
+      },
+    };
+    await client.create(resources.pods, { namespace: 'default' }, marked, signal);
+    await restarted;
+    await sleepMs(100); // the line of the second instance is in its log
+    const last = Number((await logOf(client, name, true)).trim().split('\n').at(-1));
+    const first = Number((await logOf(client, name, false)).trim().split('\n')[0]);
+    crashMs.push((first - last) / 1e6);
+    await client.delete(resources.pods, { namespace: 'default', name }, { gracePeriodSeconds: 0 }, signal);
+  }
+  await livelet.stop();
+  const spawnMs = percentile(
+    Array.from({ length: podsCount }, () => {
+      const beganMs = performance.now();
+      spawnSync('sh', ['-c', 'exit 0']);
+      return performance.now() - beganMs;
+    }),
+    0.5,
+  );
+  const floor = { floor: spawnMs, floorName: 'sh -c exit' };
+  return [
+    {
+      name: 'pod create to Ready, p50',
+      unit: 'ms',
+      ours: percentile(readyMs, 0.5),
+      target: 50,
+      better: 'lower',
+      ...floor,
+    },
+    {
+      name: 'crash to first line of the next instance, p50',
+      unit: 'ms',
+      ours: percentile(crashMs, 0.5),
+      target: 30,
+      better: 'lower',
+      ...floor,
+    },
+  ];
+}
