@@ -14,6 +14,10 @@
  */
 export const keyBytesMax = 1_024; // namespace 63 + name 253 + prefix, with room; LMDB's own limit is 1,978
 export const valueBytesMax = 3 * 1_024 * 1_024; // the API server's request limit; etcd's is 1.5 MiB by default
+export const txnOpsMax = 1_024; // compares, and writes, of one transaction; etcd's default is 128
+export const pendingTxnsMax = 16_384; // transactions that wait for their commit
+export const watchBufferEventsMax = 16_384; // some minutes of a busy cluster, seconds of a bulk load
+export const watchProgressRevisionsMax = 256; // a quiet watcher is at most so far behind
 
 export interface KeyValue {
   readonly key: string;
@@ -38,7 +42,7 @@ export interface RangeOptions {
   readonly limit?: number;
   /** Only keys that sort at or after this one (for the next page: the last key + '\0'). */
   readonly from?: string;
-  /** As of this revision; absent: now. `Expired` if it was compacted away. */
+  /** As of this revision; absent: now. `Expired` if it was compacted away, `Timeout` if it is still to come. */
   readonly atRevision?: number;
 }
 
@@ -81,7 +85,7 @@ export type StoreEvent =
 
 /** Events of one or more whole revisions. */
 export interface WatchBatch {
-  /** In revision order; may be empty, when only `revision` moved. */
+  /** In revision order; may be empty, when only `revision` moved (by `watchProgressRevisionsMax` or more, see `watch`). */
   readonly events: readonly StoreEvent[];
   /** Every event under the prefix up to here has been delivered. */
   readonly revision: number;
@@ -89,23 +93,31 @@ export interface WatchBatch {
 
 export interface WatchOptions {
   readonly prefix: string;
-  /** The first revision wanted: to go on after a list at revision N, N + 1. `Expired` if it was compacted away. */
+  /**
+   * The first revision wanted: to go on after a list at revision N, N + 1. `Expired` if it was compacted away. If it is
+   * still to come, the watch waits for it.
+   */
   readonly fromRevision: number;
 }
 
 export interface Store {
+  /** This, `range`, `txn` and `compact` reject with `signal.reason` if it is aborted before they answer. */
   get(key: string, signal: AbortSignal): Promise<GetResult>;
   range(options: RangeOptions, signal: AbortSignal): Promise<RangeResult>;
   txn(options: TxnOptions, signal: AbortSignal): Promise<TxnResult>;
   /**
    * Batches until `signal` aborts (then it ends, without an error). A watcher that falls behind by more than
-   * `watchBufferEventsMax` is ended with `Expired`; it can list and watch again.
+   * `watchBufferEventsMax` (or by more than the history that the store keeps) is ended with `Expired`; it can list and
+   * watch again. A watcher whose prefix is quiet gets an empty batch whenever the store is
+   * `watchProgressRevisionsMax` revisions past the last batch. When the store closes or fails: `ServiceUnavailable`.
    */
   watch(options: WatchOptions, signal: AbortSignal): AsyncIterable<WatchBatch>;
-  /** Forgets the history before `revision`: reads and watches from before it get `Expired`. What is there now stays. */
+  /**
+   * Forgets the history before `revision` (`Invalid` if it is still to come): reads and watches from before it get
+   * `Expired`. What is there now stays. The store does so by itself too, when the history grows over its bounds, and
+   * after a restart, which keeps the revision but no history.
+   */
   compact(revision: number, signal: AbortSignal): Promise<void>;
   /** Waits for what was begun, and releases the files. Calls after it fail with `ServiceUnavailable`. */
   close(): Promise<void>;
 }
-
-export const watchBufferEventsMax = 16_384;
