@@ -30,22 +30,22 @@ export type Transport = (request: WireRequest, streaming: boolean, signal: Abort
 /** The client over any transport. The functions do not depend on `this`. */
 export function clientOver(send: Transport): ApiClient {
   // The casts to T of what the server answered hold as far as the server keeps to its own schema.
-  async function object<T>(request: WireRequest, signal: AbortSignal): Promise<T> {
+  async function object<T>(build: () => WireRequest, signal: AbortSignal): Promise<T> {
     // See above.
-    return (await answerObject(await send(request, false, signal))) as T;
+    return (await answerObject(await send(build(), false, signal))) as T;
   }
   return {
-    get: (type, ref, signal) => object(getRequest(type, ref), signal),
+    get: (type, ref, signal) => object(() => getRequest(type, ref), signal),
     list: async <T extends KubernetesObject>(
       type: Parameters<Client['list']>[0],
       options: Parameters<Client['list']>[1],
       signal: AbortSignal,
-    ) => completeList<T>(await object<ObjectList<T>>(listRequest(type, options), signal)),
+    ) => completeList<T>(await object<ObjectList<T>>(() => listRequest(type, options), signal)),
     watch: (type, options, signal) => watchOver(send, watchRequest(type, options), signal),
-    create: (type, ref, body, signal, options) => object(createRequest(type, ref, body, options), signal),
-    update: (type, ref, body, signal, options) => object(updateRequest(type, ref, body, options), signal),
-    patch: (type, ref, patch, signal, options) => object(patchRequest(type, ref, patch, options), signal),
-    delete: (type, ref, options, signal) => object(deleteRequest(type, ref, options), signal),
+    create: (type, ref, body, signal, options) => object(() => createRequest(type, ref, body, options), signal),
+    update: (type, ref, body, signal, options) => object(() => updateRequest(type, ref, body, options), signal),
+    patch: (type, ref, patch, signal, options) => object(() => patchRequest(type, ref, patch, options), signal),
+    delete: (type, ref, options, signal) => object(() => deleteRequest(type, ref, options), signal),
     request: (method, path, options, signal) => {
       const { query = new URLSearchParams(), headers = {}, body = '' } = options;
       const streaming = query.get('watch') === 'true' || query.get('watch') === '1' || query.get('follow') === 'true';
@@ -75,8 +75,8 @@ async function* watchOver<T extends KubernetesObject>(
     const response = await send(request, true, controller.signal);
     await expectOk(response);
     for await (const line of bodyLines(response.body)) {
-      if (signal.aborted) return;
       yield watchEventOf<T>(line);
+      if (signal.aborted) return;
     }
   } catch (error) {
     if (signal.aborted) return;
