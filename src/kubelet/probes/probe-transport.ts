@@ -26,8 +26,14 @@ export type TransportFailure =
     }
   | { readonly kind: 'lookup'; readonly detail: string }
   | { readonly kind: 'malformed'; readonly detail: string }
-  /** The headers arrived, the body did not. */
-  | { readonly kind: 'body'; readonly detail: string };
+  /** The headers arrived (`head`), the body did not. */
+  | { readonly kind: 'body'; readonly detail: string; readonly head?: HttpProbeHead };
+
+export interface HttpProbeHead {
+  readonly status: number;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+}
 
 export type HttpProbeReply =
   | {
@@ -44,7 +50,10 @@ export type GrpcHealthReply =
   | { readonly kind: 'response'; readonly status: string }
   /** Could not be connected to in time (refused too: a gRPC dial keeps trying). */
   | { readonly kind: 'dialTimeout' }
+  /** Cannot be connected to, ever: not worth trying until the time is up. */
+  | { readonly kind: 'dialError'; readonly message: string }
   | { readonly kind: 'rpcTimeout' }
+  /** `code` as Go prints it: `NotFound`, `Unimplemented`. */
   | { readonly kind: 'rpcError'; readonly code: string; readonly message: string };
 
 export interface ProbeTransport {

@@ -1,0 +1,52 @@
+/** How Go prints what ends up in messages: durations, quoted strings, parse errors of numbers. */
+
+/** Go's `time.Duration` of whole seconds: `0s`, `1s`, `1m20s`, `1h0m0s`. */
+export function goSeconds(seconds: number): string {
+  const hours = Math.floor(seconds / 3_600);
+  const minutes = Math.floor((seconds % 3_600) / 60);
+  const rest = `${seconds % 60}s`;
+  if (hours > 0) return `${hours}h${minutes}m${rest}`;
+  return minutes > 0 ? `${minutes}m${rest}` : rest;
+}
+
+const shortEscapes: Readonly<Record<string, string>> = {
+  '\u0007': '\\a',
+  '\b': '\\b',
+  '\f': '\\f',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+  '\v': '\\v',
+  '\\': '\\\\',
+  '"': '\\"',
+};
+
+// Go's unicode.IsPrint: letters, marks, numbers, punctuation, symbols, and the ASCII space.
+const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
+
+/** Go's `%q` of a string. */
+export function goQuote(text: string): string {
+  let quoted = '"';
+  for (const char of text) quoted += shortEscapes[char] ?? (printable.test(char) ? char : goQuoteHex(char));
+  return `${quoted}"`;
+}
+
+function goQuoteHex(char: string): string {
+  const code = char.codePointAt(0) ?? 0;
+  if (code < 0x80) return `\\x${code.toString(16).padStart(2, '0')}`;
+  return code < 0x1_0000 ? `\\u${code.toString(16).padStart(4, '0')}` : `\\U${code.toString(16).padStart(8, '0')}`;
+}
+
+/** Go's `strconv.Atoi`: a decimal integer with an optional sign, or the error's text. */
+export function goAtoi(text: string): { readonly value: number } | { readonly error: string } {
+  if (!/^[+-]?[0-9]+$/.test(text)) return { error: `strconv.Atoi: parsing ${goQuote(text)}: invalid syntax` };
+  const value = BigInt(text.startsWith('+') ? text.slice(1) : text);
+  if (BigInt.asIntN(64, value) !== value)
+    return { error: `strconv.Atoi: parsing ${goQuote(text)}: value out of range` };
+  return { value: Number(value) };
+}
+
+/** Go's `net.JoinHostPort`: an IPv6 address gets brackets. */
+export function joinHostPort(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
