@@ -17,9 +17,10 @@ export interface RawOptions {
 /** A client that also gives access to what is no object: Tables, logs, discovery, OpenAPI, version, healthz. */
 export interface ApiClient extends Client {
   /**
-   * Sends one request as it is. The answer may have any status: `expectOk` (in `answer.ts`) throws the `StatusError` of a
-   * bad one, `bodyText`, `bodyLines` and `bodyChunks` read its body. Throws `ServiceUnavailable` if the server cannot be
-   * reached. A body that is a stream must be read to its end or `signal` be aborted, or its connection stays taken.
+   * Sends one request as it is. The answer may have any status: `expectOk` (in `answer.ts`) throws the `StatusError`
+   * of a bad one, `bodyText`, `bodyLines` and `bodyChunks` read its body. Throws `ServiceUnavailable` if the server
+   * cannot be reached. A body that is a stream must be read to its end or `signal` be aborted, or its connection stays
+   * taken.
    */
   request(method: string, path: string, options: RawOptions, signal: AbortSignal): Promise<HttpResponse>;
 }

@@ -103,7 +103,7 @@ test('a repeat of an event that the server has forgotten is created anew, with i
   );
 });
 
-test('while the server cannot be reached an event is tried 12 times, 10 s apart, and the others wait behind it', async () => {
+test('an event is tried 12 times, 10 s apart, while the server is away, and the others wait behind it', async () => {
   const { clock, requests, server, events } = setUp();
   const scope = new TaskScope();
   scope.start((signal) => events.run(signal));

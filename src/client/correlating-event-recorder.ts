@@ -25,7 +25,8 @@ export interface EventRecorderDeps {
 /**
  * Writes core (v1) events, as the kubelet and the controllers do.
  *
- *     const events = new CorrelatingEventRecorder({ client, clock, entropy, log, source: { component: 'kubelet', host } });
+ *     const source = { component: 'kubelet', host: nodeName };
+ *     const events = new CorrelatingEventRecorder({ client, clock, entropy, log, source });
  *     scope.start((signal) => events.run(signal));
  *     events.event(reference, 'Normal', 'Started', 'Started container web');
  *     await scope.close(); await events.flush(signalWithADeadline);

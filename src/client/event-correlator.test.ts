@@ -91,7 +91,7 @@ test('a failing liveness probe: Unhealthy x9 and Killing x3 over three rounds', 
   ]);
 });
 
-test('25 Normal events of one pod use up its budget: Pulled goes on after 300 s with a jump, Created stays behind', () => {
+test('25 Normal events of a pod use up its budget: Pulled goes on after 300 s with a jump, Created does not', () => {
   const normal = { type: 'Normal' } as const;
   const roundsS = [5, 42, 82, 122, 162, 202, 332];
   const server = play(

@@ -9,8 +9,8 @@ import { LruMap } from './lru-map.ts';
  * 1. Aggregate: from the 10th distinct message of similar events within 600 s on, they become one event whose message
  *    begins with `combinedPrefix`.
  * 2. Count: an event that was seen before raises the count of the one that there is.
- * 3. Spam filter: 25 events at once for each source, object and type, then one each 300 s. What it holds back is counted
- *    all the same, so the next one that passes shows the jump.
+ * 3. Spam filter: 25 events at once for each source, object and type, then one each 300 s. What it holds back is
+ *    counted all the same, so the next one that passes shows the jump.
  *
  * Pure: it reads no clock, and forgets the longest unused of `keysMax` keys of each kind. Upstream: `EventCorrelator`.
  */

@@ -18,8 +18,8 @@ export interface EventSenderDeps {
 }
 
 /**
- * Writes events one after the other, in the order in which they came. What the server refuses is given up; while it cannot
- * be reached, each is tried `triesMax` times, `retryDelayMs` apart. More than `queuedEventsMax` are dropped.
+ * Writes events one after the other, in the order in which they came. What the server refuses is given up; while it
+ * cannot be reached, each is tried `triesMax` times, `retryDelayMs` apart. More than `queuedEventsMax` are dropped.
  */
 export class EventSender {
   readonly #deps: EventSenderDeps;

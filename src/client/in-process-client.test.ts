@@ -113,7 +113,7 @@ test('watch events are found however their lines, and their characters, are spli
   }
 });
 
-test('an ERROR event of a watch is thrown, and a version that is too old is Expired whatever it is called', async () => {
+test('an ERROR event of a watch is thrown, and a version that is too old is Expired by any name', async () => {
   const gone = { kind: 'Status', message: 'too old resource version: 1 (2)', reason: 'Gone', code: 410 };
   const body = `${JSON.stringify({ type: 'ERROR', object: gone })}\n`;
   const inStream = scripted(() => ({ status: 200, headers: {}, body: pieces([body]) }));

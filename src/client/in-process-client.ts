@@ -7,7 +7,8 @@ import type { ApiClient } from './api-client.ts';
  * The client of who lives in the API server's own process: calls its handler directly. Bodies cross as text, so the two
  * sides never share an object.
  *
- *     const client = new InProcessClient({ handle: apiServer.handle, user: { name: 'system:kube-scheduler', groups: [] } });
+ *     const user = { name: 'system:kube-scheduler', groups: [] };
+ *     const client = new InProcessClient({ handle: apiServer.handle, user });
  */
 export class InProcessClient implements ApiClient {
   readonly get: Client['get'];

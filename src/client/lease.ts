@@ -29,8 +29,10 @@ export interface LeaseRenewerDeps {
 /**
  * Says "still alive" every 10 s, by renewing a Lease. Upstream: the kubelet's lease controller.
  *
- *     const lease = new LeaseRenewer({ client, clock, entropy, log, namespace: 'kube-node-lease', name, holderIdentity: name,
- *       owner: () => node && { apiVersion: 'v1', kind: 'Node', name, uid: node.metadata.uid } });
+ *     const owner = () => node && { apiVersion: 'v1', kind: 'Node', name, uid: node.metadata.uid };
+ *     const lease = new LeaseRenewer({
+ *       client, clock, entropy, log, namespace: 'kube-node-lease', name, holderIdentity: name, owner,
+ *     });
  *     scope.start((signal) => lease.run(signal));
  */
 export class LeaseRenewer {

@@ -130,7 +130,7 @@ test('a version that has expired leads to a new list, of which only the differen
   assert.deepEqual(run.requests, ['0 list', '0 watch 5', '0 list', '0 watch 50']);
 });
 
-test('failures are retried 0.8 s to 30 s apart, a failing list with a list and a failing watch with a watch', async () => {
+test('failures are retried 0.8 s to 30 s apart, a failing list by a list and a failing watch by a watch', async () => {
   const failing: Step[] = Array.from({ length: 8 }, () => ({ listFails: unavailable }));
   const run = await play(
     [
