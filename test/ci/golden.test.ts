@@ -1,0 +1,72 @@
+/** The golden pods in real time: real processes, the real kubectl, compared with what a real cluster printed. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { test } from 'node:test';
+import type { Event, Pod } from '../../src/api/gen/types.ts';
+import { differences } from '../goldens/compare.ts';
+import { goldenManifests, goldenPodNames, goldenRecording, parseWatchLine } from '../goldens/recording.ts';
+import type { Recording } from '../goldens/recording.ts';
+import { kubectlVersions, sleepMs, startLivelet } from './livelet-up.ts';
+import type { RunningLivelet } from './livelet-up.ts';
+
+const readAtSeconds = 362; // 6m2s after the create, as the recording
+
+async function read<T>(cluster: RunningLivelet, resource: string): Promise<readonly T[]> {
+  const { stdout, stderr, code } = await cluster.kubectl(['get', resource, '-n', 'gold', '-o', 'json']);
+  assert.equal(code, 0, stderr);
+  return (JSON.parse(stdout) as { items: T[] }).items;
+}
+
+/** stdout and stderr of `kubectl logs`, as the recording has them. */
+async function logsOf(cluster: RunningLivelet): Promise<Record<string, string[]>> {
+  const logs: Record<string, string[]> = {};
+  for (const pod of goldenPodNames) {
+    for (const flags of [[], ['--previous']]) {
+      const { stdout, stderr } = await cluster.kubectl(['logs', '-n', 'gold', pod, ...flags]);
+      logs[[pod, ...flags].join(' ')] = (stderr + stdout).split('\n').filter(Boolean);
+    }
+  }
+  return logs;
+}
+
+test('the golden pods do what a real cluster did with them, for six minutes', async () => {
+  const cluster = await startLivelet();
+  let watchText = '';
+  try {
+    assert.equal((await cluster.kubectl(['create', 'namespace', 'gold'])).stderr, '');
+    const watching = spawn([...kubectlVersions().values()].at(-1) ?? 'kubectl', ['get', 'po', '-w', '-n', 'gold'], {
+      env: { ...process.env, KUBECONFIG: cluster.kubeconfigPath },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    watching.stdout.on('data', (data: Buffer) => {
+      watchText += data.toString();
+    });
+    const created = await cluster.kubectl(['create', '-n', 'gold', '-f', '-'], goldenManifests());
+    assert.equal(created.stdout, expectedCreates);
+    const createdMs = performance.now();
+    await sleepMs(readAtSeconds * 1_000 - (performance.now() - createdMs));
+    const ours: Recording = {
+      readAtSeconds,
+      pods: await read<Pod>(cluster, 'pods'),
+      events: await read<Event>(cluster, 'events'),
+      watch: watchText.split('\n').flatMap((line) => parseWatchLine(line) ?? []),
+      logs: await logsOf(cluster),
+    };
+    watching.kill();
+    assert.deepEqual(differences(goldenRecording(), ours), []);
+  } finally {
+    await cluster.stop();
+    cluster.remove();
+  }
+});
+
+const expectedCreates = `pod/kubia-liveness created
+pod/kubia-liveness-delay created
+pod/tcp-liveness created
+pod/crasher created
+pod/no-image created
+pod/not-ready created
+pod/slow-start created
+pod/missing-binary created
+pod/init-and-sidecar created
+`;
