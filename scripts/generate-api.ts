@@ -207,6 +207,7 @@ function renderGoFact(model: string, field: Field): string {
   let text = fact.go === derived ? '' : `, go: '${fact.go}'`;
   if (fact.pointer) text += ', pointer: true';
   if (fact.omitEmpty) text += ', omitEmpty: true';
+  if (nullable.has(`${model}.${field.name}`)) text += ', nullable: true';
   const [outer, inner] = fact.tag.split('/');
   if (inner !== undefined) text += `, tag: ${inner}, inside: ${outer}`;
   else if (fact.tag !== '-') text += `, tag: ${fact.tag}`;

@@ -29,6 +29,8 @@ export interface FieldSchema {
   readonly pointer?: true;
   /** In Go `omitempty`: zero is left out. Without it (and not a pointer) zero is written. */
   readonly omitEmpty?: true;
+  /** Written as `null` when unset, so that clients see the key. */
+  readonly nullable?: true;
   /** Number in Kubernetes' protobuf encoding; absent: not part of it. */
   readonly tag?: number;
   /** Number of the nested message that holds it (in JSON its fields are inlined). */
