@@ -152,12 +152,13 @@ export class MvccStore implements Store {
       await durable(txn, signal);
       return { succeeded: true, revision: txn.revision };
     }
-    // The answer may rest on a write that can still be lost; then it is given once that write is durable.
+    // The answer may rest on a write that can still be lost; then it is given once that write is durable, as of then.
     const basis = this.#lastBegun(options);
     if (basis !== undefined) await durable(basis, signal);
+    const revision = basis?.revision ?? this.#revision;
     return decision.kind === 'nothing'
-      ? { succeeded: true, revision: this.#revision }
-      : { succeeded: false, revision: this.#revision, current: decision.current };
+      ? { succeeded: true, revision }
+      : { succeeded: false, revision, current: decision.current };
   }
 
   async *watch(options: WatchOptions, signal: AbortSignal): AsyncGenerator<WatchBatch, void, undefined> {

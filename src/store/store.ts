@@ -74,8 +74,9 @@ export interface TxnOptions {
 }
 
 export type TxnResult =
+  /** `revision` is that of the write; of the state that was looked at, if there was nothing to write. */
   | { readonly succeeded: true; readonly revision: number }
-  /** `current` has, for each compare in order, what is there now. */
+  /** `current` has, for each compare in order, what was there at `revision`. */
   | { readonly succeeded: false; readonly revision: number; readonly current: readonly (KeyValue | undefined)[] };
 
 export type StoreEvent =
