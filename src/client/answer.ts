@@ -1,6 +1,6 @@
+import { fromStatus } from '../api/status.ts';
 import type { HttpResponse } from '../base/http.ts';
-import { StatusError, httpCodeByReason } from '../base/status-error.ts';
-import type { StatusReason } from '../base/status-error.ts';
+import { StatusError } from '../base/status-error.ts';
 
 /** A whole answer larger than this is refused: JavaScript's longest text is a little longer. */
 export const answerBytesMax = 512 * 1_024 * 1_024;
@@ -80,45 +80,19 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** The error of a failed answer: from its `metav1.Status`, or, if it has none, from the HTTP code. */
+/** The error of a failed answer: from its `metav1.Status`, or, if it has none (a proxy's page, say), from the HTTP code. */
 export function errorOfAnswer(httpCode: number, text: string): StatusError {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch {
-    parsed = undefined; // not an API server's answer: a proxy's page, say
+    parsed = undefined; // handled below, as an object that is no Status
   }
-  if (isRecord(parsed) && parsed['kind'] === 'Status') return errorOfStatus(parsed, httpCode);
+  const error = fromStatus(parsed, httpCode);
+  const isStatus = typeof parsed === 'object' && parsed !== null && 'kind' in parsed && parsed.kind === 'Status';
   const said = text.trim().slice(0, 1_024);
-  const message =
-    httpCode >= 500 ? `an error on the server ("${said}") has prevented the request from being successful` : said;
-  return new StatusError(reasonOfCode(httpCode), message === '' ? `the server answered ${httpCode}` : message);
-}
-
-/** The error that a `metav1.Status` tells of; also that of an ERROR event in a watch. */
-export function errorOfStatus(status: Readonly<Record<string, unknown>>, httpCode?: number): StatusError {
-  const code = typeof status['code'] === 'number' ? status['code'] : (httpCode ?? 500);
-  const named = status['reason'];
-  const reason = typeof named === 'string' && isReason(named) ? named : reasonOfCode(code);
-  const message = typeof status['message'] === 'string' ? status['message'] : '';
-  if (!isRecord(status['details'])) return new StatusError(reason, message);
-  return new StatusError(reason, message, { details: status['details'] });
-}
-
-function isReason(text: string): text is StatusReason {
-  return Object.hasOwn(httpCodeByReason, text);
-}
-
-/** For codes that several reasons share, the one that promises least. */
-function reasonOfCode(httpCode: number): StatusReason {
-  if (httpCode === 409) return 'Conflict';
-  if (httpCode === 410) return 'Expired';
-  for (const [reason, code] of Object.entries(httpCodeByReason)) {
-    if (code === httpCode && isReason(reason)) return reason;
-  }
-  return httpCode >= 500 ? 'InternalError' : 'BadRequest';
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (isStatus || said === '') return error;
+  if (httpCode < 500) return new StatusError(error.reason, said);
+  const message = `an error on the server ("${said}") has prevented the request from being successful`;
+  return new StatusError(error.reason, message);
 }

@@ -1,7 +1,8 @@
 import type { KubernetesObject, ObjectList } from '../api/resources.ts';
+import { fromStatus } from '../api/status.ts';
 import type { HttpResponse } from '../base/http.ts';
 import { StatusError, hasReason } from '../base/status-error.ts';
-import { answerObject, bodyLines, errorOfStatus, expectOk, parseJson } from './answer.ts';
+import { answerObject, bodyLines, expectOk, parseJson } from './answer.ts';
 import type { Client, WatchEvent } from './client.ts';
 import { createRequest, deleteRequest, getRequest, listRequest, patchRequest, updateRequest } from './request.ts';
 import { watchRequest } from './request.ts';
@@ -101,8 +102,7 @@ function watchEventOf<T extends KubernetesObject>(line: string): WatchEvent<T> {
       // The server's word.
       return { type: 'BOOKMARK', object: event.object as KubernetesObject };
     case 'ERROR':
-      // Every field of a Status is checked when it is read.
-      throw errorOfStatus(event.object as Readonly<Record<string, unknown>>);
+      throw fromStatus(event.object);
     default:
       throw new StatusError('InternalError', `unknown watch event ${line.slice(0, 200)}`);
   }

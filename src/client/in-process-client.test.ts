@@ -82,7 +82,7 @@ test('an answer without a Status becomes an error by its code', async () => {
     [503, 'ServiceUnavailable'],
     [409, 'Conflict'],
     [401, 'Unauthorized'],
-    [418, 'BadRequest'],
+    [418, 'InternalError'],
   ] as const) {
     const { client } = scripted(() => ({ status: code, headers: {}, body: '<html>' }));
     await assert.rejects(client.get(resources.nodes, { name: 'n' }, never), { name: 'StatusError', reason });
