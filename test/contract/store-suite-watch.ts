@@ -26,6 +26,14 @@ export async function watchUntil(
   throw new Error(`the watch ended before ${untilRevision}`);
 }
 
+/** Takes `count` revisions, a few of them at a time. */
+async function noise(store: Store, signal: AbortSignal, count: number): Promise<void> {
+  for (let done = 0; done < count; done += 32) {
+    const some = Array.from({ length: Math.min(32, count - done) }, () => write(store, signal, put('/noise', '')));
+    await Promise.all(some);
+  }
+}
+
 export function storeSuiteWatch(storeTest: StoreTest): void {
   startTests(storeTest);
   endTests(storeTest);
@@ -101,7 +109,7 @@ function startTests(storeTest: StoreTest): void {
     assert.equal((await first).value?.revision, 1);
     const second = iterator.next();
     const count = 2 * watchProgressRevisionsMax;
-    for (let index = 0; index < count; index++) await write(store, signal, put('/noise', ''));
+    await noise(store, signal, count);
     const progress = (await second).value;
     assert.deepEqual(progress?.events, []);
     assert.ok(progress !== undefined && progress.revision >= watchProgressRevisionsMax);
@@ -116,9 +124,10 @@ function startTests(storeTest: StoreTest): void {
   storeTest('many watchers of different prefixes each get exactly their own', async ({ store }, signal) => {
     const prefixes = Array.from({ length: 20 }, (_, index) => `/p/${index % 7}/`);
     const watches = prefixes.map((prefix) => watchUntil(store, { prefix, fromRevision: 1 }, 700, signal));
-    for (let index = 0; index < 693; index++) await write(store, signal, put(`/p/${index % 7}/${index}`, ''));
+    const keys = Array.from({ length: 693 }, (_, index) => `/p/${index % 7}/${index}`);
+    await Promise.all(keys.map((key) => write(store, signal, put(key, ''))));
     await write(store, signal, ...Array.from({ length: 7 }, (_, index) => put(`/p/${index}/last`, '')));
-    for (let index = 0; index < 2 * watchProgressRevisionsMax; index++) await write(store, signal, put('/noise', ''));
+    await noise(store, signal, 2 * watchProgressRevisionsMax);
     const all = await watchUntil(store, { prefix: '', fromRevision: 1 }, 700, signal);
     for (const [index, watch] of watches.entries()) {
       const prefix = prefixes[index] ?? '';

@@ -1,0 +1,222 @@
+/**
+ * The commits of a store in LMDB: the current value of each key, and one `state` record. History is not kept: after a
+ * restart, watches and reads from before it get `Expired`, as after a compaction; clients list again, as they must be
+ * able to anyhow.
+ *
+ * Durable means: LMDB writes the pages of a commit, then fdatasync, then the meta page on a descriptor opened with
+ * O_DSYNC, all on a thread of its own, and only then resolves (`overlappingSync: false`; with it on, which is the
+ * library's default, the promise would resolve before the data are on the disk). This was checked with strace.
+ *
+ * Each commit is conditional on the epoch that this process wrote when it opened the file. If another process has
+ * opened it since, in spite of the directory's lock, the commit does nothing and the store here fails for good.
+ */
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { type Database, open, type RootDatabase } from 'lmdb';
+import type { Log } from '../../base/log.ts';
+import { messageOf, StatusError } from '../../base/status-error.ts';
+import type { Commit, CommitLog, CommitOutcome } from '../mvcc-store.ts';
+import type { KeyValue } from '../store.ts';
+import { decodeRecord, encodeRecord, recordChecksum } from './record.ts';
+
+const format = 1;
+const stateKey = 'state';
+const mapFullCode = -30_792; // MDB_MAP_FULL
+
+/** What the `state` record says of all others: JSON, its version in LMDB is the epoch. */
+interface State {
+  readonly format: number;
+  readonly revision: number;
+  readonly itemCount: number;
+  /** All records' checksums, combined by exclusive or: one that is missing, or old, shows. */
+  readonly checksum: number;
+}
+
+export interface LmdbLogOptions {
+  /** `data.mdb` and `lock.mdb` are in it. */
+  readonly directory: string;
+  /** The address space that the file is mapped into. It is not memory, and not the file's size. */
+  readonly mapBytes: number;
+  readonly log: Log;
+}
+
+/** Opens the file, and reads all that is in it. Throws what LMDB throws, and `InternalError` if something is damaged. */
+export function openLmdbLog(options: LmdbLogOptions): { log: CommitLog; items: KeyValue[]; revision: number } {
+  const root = open<Buffer, string>({
+    path: options.directory,
+    noSubdir: false,
+    overlappingSync: false,
+    eventTurnBatching: false, // commits are batched by the store above; here each is one `ifVersion` block
+    mapSize: options.mapBytes,
+    maxDbs: 2,
+    encoding: 'binary',
+  });
+  try {
+    for (const name of ['data.mdb', 'lock.mdb']) fs.chmodSync(path.join(options.directory, name), 0o600);
+    const data = root.openDB<Buffer, string>({ name: 'data', encoding: 'binary' });
+    const meta = root.openDB<Buffer, string>({ name: 'meta', encoding: 'binary', useVersions: true });
+    const { items, checksums, state } = load(data, meta);
+    const epoch = takeOver(meta, state);
+    root.resetReadTxn(); // a reader that stays keeps old pages from being used again
+    const log = new LmdbLog({ root, data, meta, epoch, checksums, checksum: state.checksum, log: options.log });
+    return { log, items, revision: state.revision };
+  } catch (error) {
+    closeQuietly(root);
+    throw error;
+  }
+}
+
+function load(
+  data: Database<Buffer, string>,
+  meta: Database<Buffer, string>,
+): { items: KeyValue[]; checksums: Map<string, number>; state: State } {
+  const items: KeyValue[] = [];
+  const checksums = new Map<string, number>();
+  let checksum = 0;
+  for (const { key, value } of data.getRange({})) {
+    items.push(decodeRecord(key, value));
+    checksums.set(key, recordChecksum(value));
+    checksum ^= recordChecksum(value);
+  }
+  const stateRecord = meta.get(stateKey);
+  const state =
+    stateRecord === undefined ? { format, revision: 0, itemCount: 0, checksum: 0 } : parseState(stateRecord.toString());
+  if (state.format !== format) {
+    throw new StatusError('InternalError', `the store has format ${state.format}; this version reads ${format}`);
+  }
+  if (state.itemCount !== items.length || state.checksum !== checksum) {
+    const found = `${items.length} keys, checksum ${checksum}`;
+    throw new StatusError('InternalError', `the store is damaged: ${JSON.stringify(state)}, but found ${found}`);
+  }
+  return { items, checksums, state };
+}
+
+function parseState(text: string): State {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === 'object' && parsed !== null) {
+      const state = { format: NaN, revision: NaN, itemCount: NaN, checksum: NaN, ...parsed };
+      if (Object.values(state).every((value) => Number.isSafeInteger(value))) return state;
+    }
+  } catch {
+    // not JSON: the same message
+  }
+  throw new StatusError('InternalError', `the store is damaged: its state is ${text.slice(0, 200)}`);
+}
+
+/** Makes this process the one whose commits count; returns the epoch. */
+function takeOver(meta: Database<Buffer, string>, state: State): number {
+  return meta.transactionSync(() => {
+    const epoch = (meta.getEntry(stateKey)?.version ?? 0) + 1;
+    meta.putSync(stateKey, Buffer.from(JSON.stringify(state)), epoch);
+    return epoch;
+  });
+}
+
+interface LmdbLogParts {
+  readonly root: RootDatabase<Buffer, string>;
+  readonly data: Database<Buffer, string>;
+  readonly meta: Database<Buffer, string>;
+  readonly epoch: number;
+  readonly checksums: Map<string, number>;
+  readonly checksum: number;
+  readonly log: Log;
+}
+
+class LmdbLog implements CommitLog {
+  readonly #parts: LmdbLogParts;
+  readonly #checksums: Map<string, number>; // of each durable record
+  #checksum: number; // of all of them
+  #isBroken = false; // LMDB may hold its lock for ever: closing it could hang
+
+  constructor(parts: LmdbLogParts) {
+    this.#parts = parts;
+    this.#checksums = parts.checksums;
+    this.#checksum = parts.checksum;
+  }
+
+  /** Until the event loop has looked at all that came in: what it brings shares the commit. */
+  gather(): Promise<void> {
+    return new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+
+  async append(commit: Commit): Promise<CommitOutcome> {
+    const { data, meta, epoch } = this.#parts;
+    const records = new Map<string, Buffer | undefined>();
+    for (const [key, item] of commit.writes) records.set(key, item === undefined ? undefined : encodeRecord(item));
+    const after = this.#stateAfter(commit.revision, records);
+    let isWritten: boolean;
+    try {
+      isWritten = await meta.ifVersion(stateKey, epoch, () => {
+        // Inside the block these resolve at once, before anything is written: what counts is the block.
+        for (const [key, record] of records) {
+          if (record === undefined) void data.remove(key);
+          else void data.put(key, record);
+        }
+        void meta.put(stateKey, Buffer.from(JSON.stringify(after)), epoch);
+      });
+    } catch (error) {
+      return await this.#refused(error);
+    }
+    if (!isWritten) throw new StatusError('ServiceUnavailable', 'another process has taken over the data directory');
+    for (const [key, record] of records) {
+      if (record === undefined) this.#checksums.delete(key);
+      else this.#checksums.set(key, recordChecksum(record));
+    }
+    this.#checksum = after.checksum;
+    return { kind: 'durable' };
+  }
+
+  async close(): Promise<void> {
+    if (!this.#isBroken) await this.#parts.root.close();
+  }
+
+  #stateAfter(revision: number, records: ReadonlyMap<string, Buffer | undefined>): State {
+    let checksum = this.#checksum;
+    let itemCount = this.#checksums.size;
+    for (const [key, record] of records) {
+      const before = this.#checksums.get(key);
+      checksum ^= (before ?? 0) ^ (record === undefined ? 0 : recordChecksum(record));
+      itemCount += (record === undefined ? 0 : 1) - (before === undefined ? 0 : 1);
+    }
+    return { format, revision, itemCount, checksum };
+  }
+
+  /** LMDB writes nothing of a commit that fails for want of space; of any other failure nobody knows. */
+  async #refused(error: unknown): Promise<CommitOutcome> {
+    const cause = await commitErrorOf(error);
+    if (!isNoSpace(cause)) {
+      this.#isBroken = true;
+      this.#parts.log.error('storeFailed', { message: messageOf(cause) });
+      throw cause;
+    }
+    this.#parts.log.warn('storeFull', { message: messageOf(cause) });
+    return { kind: 'refused', error: new StatusError('InternalError', 'no space left on device', { cause }) };
+  }
+}
+
+/** The library rejects with a general error whose `commitError` is a promise that rejects with the real one. */
+async function commitErrorOf(error: unknown): Promise<unknown> {
+  if (!(error instanceof Error) || !('commitError' in error)) return error;
+  try {
+    await error.commitError;
+    return error;
+  } catch (commitError) {
+    return commitError;
+  }
+}
+
+function isNoSpace(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  const { ENOSPC, EDQUOT } = os.constants.errno;
+  return error.code === ENOSPC || error.code === EDQUOT || error.code === mapFullCode;
+}
+
+function closeQuietly(root: RootDatabase<Buffer, string>): void {
+  root.close().catch(() => {
+    // the error that made us close it is the one to tell
+  });
+}
