@@ -1,0 +1,294 @@
+/**
+ * A Kubernetes API server without sockets: `handle` answers requests, `run` does what must go on in between.
+ *
+ *     const server = new ApiServer({ store, clock, entropy, log, metrics, nodes, jsonPatch }, {});
+ *     scope.start((signal) => server.run(signal));   // namespaces, watch caches, event expiry, compaction
+ *     await server.ready(signal);
+ *     const client = new InProcessClient({ handle: server.handle, user });
+ *
+ * `http/` puts it on the network.
+ */
+import { resources } from '../api/resources.ts';
+import { apiVersionOf } from '../api/resources.ts';
+import type { ResourceType } from '../api/resources.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Entropy } from '../base/entropy.ts';
+import type { HttpHandler, HttpRequest, HttpResponse } from '../base/http.ts';
+import type { Log } from '../base/log.ts';
+import type { Metrics } from '../base/metrics.ts';
+import { InvariantError, StatusError, hasReason, messageOf } from '../base/status-error.ts';
+import { TaskScope } from '../base/task-scope.ts';
+import { WorkQueue } from '../base/work-queue.ts';
+import type { Store } from '../store/store.ts';
+import { forbidPath, forbidResource, isPublicPath, isTrusted, unauthorized } from './authorize.ts';
+import { createSystemNamespaces, runDefaultServiceAccounts } from './bootstrap.ts';
+import { runCompaction } from './compaction.ts';
+import { ObjectCreator } from './create-object.ts';
+import { Discovery } from './discovery.ts';
+import { eventTtlMs, runEventExpiry } from './event-expiry.ts';
+import { OpenApi } from './openapi.ts';
+import type { JsonPatch } from './patch.ts';
+import { PathRequests } from './path-requests.ts';
+import type { HealthCheck } from './path-requests.ts';
+import type { NodeTransport } from './pod-log.ts';
+import { Registry, storagePrefix } from './registry.ts';
+import { prettyJson } from './representation.ts';
+import { BodyReader } from './request-body.ts';
+import type { BodyCodecs } from './request-body.ts';
+import { RequestMetrics } from './request-metrics.ts';
+import { ResourceRequests, verbOf } from './resource-requests.ts';
+import { errorResponse, noSuchPath, wrongMethod } from './respond.ts';
+import { Router } from './route.ts';
+import type { Route } from './route.ts';
+import { servedOf, servedResources, servedTypes, storedTypes } from './served.ts';
+import type { Served } from './served.ts';
+import { WatchCache } from './watch-cache.ts';
+import { WatchFeed, registryPrefix } from './watch-feed.ts';
+
+export interface ApiServerDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** To the servers of the nodes: for logs and `nodes/proxy`. */
+  readonly nodes: NodeTransport;
+  /** RFC 6902: `applyJsonPatch` of `host/json-patch.ts`. */
+  readonly jsonPatch: JsonPatch;
+  /** Absent ones make the server answer 415 and 406. */
+  readonly codecs?: BodyCodecs;
+}
+
+export interface ApiServerOptions {
+  /** `HOST:PORT` that clients reach us at, for `/api`. Default `127.0.0.1:6443`. */
+  readonly serverAddress?: () => string;
+  /** Default an hour. */
+  readonly eventTtlMs?: number;
+  /** Shown by `kubectl version`. Default `v1.34.2+livelet`. */
+  readonly gitVersion?: string;
+}
+
+export class ApiServer {
+  /** Does not depend on `this`. */
+  readonly handle: HttpHandler;
+  readonly #deps: ApiServerDeps;
+  readonly #options: ApiServerOptions;
+  readonly #router = new Router(servedTypes());
+  readonly #servedByType = new Map<ResourceType, Served>();
+  readonly #creator: ObjectCreator;
+  readonly #feed: WatchFeed;
+  readonly #objects: ResourceRequests;
+  readonly #paths: PathRequests;
+  readonly #metrics: RequestMetrics;
+  readonly #whenReady: Promise<void>;
+  #markReady: () => void = () => {};
+  #isReady = false;
+
+  constructor(deps: ApiServerDeps, options: ApiServerOptions = {}) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#metrics = new RequestMetrics(deps.metrics);
+    this.#whenReady = new Promise((resolve) => (this.#markReady = resolve));
+    const caches = this.#createRegistries();
+    this.#feed = new WatchFeed(deps, caches);
+    const namespaces = this.#servedOf(resources.namespaces).registry;
+    const serviceAccounts = this.#servedOf(resources.serviceaccounts).registry;
+    this.#creator = new ObjectCreator({ ...deps, namespaces, serviceAccounts });
+    const codecs = deps.codecs ?? {};
+    this.#objects = new ResourceRequests({
+      ...deps,
+      codecs,
+      reader: new BodyReader(codecs),
+      creator: this.#creator,
+      servedOf: (type) => this.#servedOf(type),
+    });
+    this.#paths = this.#createPaths();
+    this.handle = (request, signal) => this.#handle(request, signal);
+  }
+
+  #createRegistries(): WatchCache[] {
+    const { store, clock } = this.#deps;
+    const registryByPrefix = new Map<string, Registry>();
+    for (const type of storedTypes()) {
+      const prefix = storagePrefix(type);
+      const cache = new WatchCache(clock, { prefix, kind: type.kind, apiVersion: apiVersionOf(type) });
+      registryByPrefix.set(prefix, new Registry({ store, cache }, type));
+    }
+    for (const type of servedTypes()) {
+      const registry = registryByPrefix.get(storagePrefix(type));
+      if (registry !== undefined)
+        this.#servedByType.set(
+          type,
+          servedOf(type, () => registry),
+        );
+    }
+    return [...registryByPrefix.values()].map((registry) => registry.cache);
+  }
+
+  #createPaths(): PathRequests {
+    const { store, metrics } = this.#deps;
+    const live: HealthCheck[] = [
+      { name: 'ping', check: () => Promise.resolve(undefined) },
+      { name: 'log', check: () => Promise.resolve(undefined) },
+      {
+        name: 'etcd',
+        check: (signal) =>
+          store.get(registryPrefix, signal).then(
+            () => undefined,
+            (error: unknown) => messageOf(error),
+          ),
+      },
+    ];
+    const ready: HealthCheck = {
+      name: 'informer-sync',
+      check: () => Promise.resolve(this.#isReady ? undefined : 'the server is starting'),
+    };
+    const discovery = new Discovery(servedResources(), this.#options.serverAddress ?? (() => '127.0.0.1:6443'));
+    return new PathRequests({
+      discovery,
+      openApi: new OpenApi(),
+      metrics,
+      version: versionInfo(this.#options.gitVersion ?? 'v1.34.2+livelet'),
+      liveChecks: live,
+      readyChecks: [...live, ready],
+    });
+  }
+
+  #servedOf(type: ResourceType): Served {
+    const served = this.#servedByType.get(type);
+    if (served === undefined) throw noSuchPath();
+    return served;
+  }
+
+  /** Resolves when everything is there that clients may expect; rejects with `signal.reason` if aborted first. */
+  async ready(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    let stop: () => void = () => {};
+    const stopped = new Promise<never>((_resolve, reject) => (stop = () => reject(signal.reason)));
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      await Promise.race([this.#whenReady, stopped]);
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Background work until `signal` aborts. Call it once. */
+  async run(signal: AbortSignal): Promise<void> {
+    const scope = new TaskScope(signal);
+    try {
+      const { store, clock, entropy, log } = this.#deps;
+      const namespaces = this.#servedOf(resources.namespaces);
+      const serviceAccounts = this.#servedOf(resources.serviceaccounts).registry;
+      await createSystemNamespaces(this.#creator, namespaces, scope.signal);
+      const { revision } = await store.get(registryPrefix, scope.signal);
+      scope.start((taskSignal) => this.#feed.run(taskSignal));
+      const isFilled = await namespaces.registry.cache.reaches(revision, fillPatienceMs, scope.signal);
+      if (!isFilled) throw new StatusError('ServiceUnavailable', 'the watch cache was not filled in time');
+      const queue = new WorkQueue<string>({ clock, signal: scope.signal });
+      const accountDeps = { creator: this.#creator, namespaces: namespaces.registry, serviceAccounts, entropy, log };
+      scope.start((taskSignal) => runDefaultServiceAccounts({ ...accountDeps, queue }, taskSignal));
+      const { cache } = this.#servedOf(resources.events).registry;
+      const ttlMs = this.#options.eventTtlMs ?? eventTtlMs;
+      scope.start((taskSignal) => runEventExpiry({ store, clock, log, cache }, ttlMs, taskSignal));
+      scope.start((taskSignal) => runCompaction({ store, clock, log }, taskSignal));
+      this.#isReady = true;
+      this.#markReady();
+      await aborted(scope.signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      this.#isReady = false;
+      await scope.close(signal.aborted ? signal.reason : undefined);
+    }
+  }
+
+  async #handle(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
+    const startedMs = this.#deps.clock.monoMs();
+    const route = this.#router.route(request.path);
+    const verb = route.kind === 'resource' ? verbOf(request, route) : undefined;
+    const labels = this.#metrics.labelsOf(route, verb ?? '', request.method);
+    let response: HttpResponse;
+    try {
+      response = await this.#answer(request, route, verb, signal);
+      if (wantsPretty(request)) response = prettyJson(response);
+    } catch (error) {
+      response = errorResponse(this.#statusError(error, request));
+    }
+    const seconds = (this.#deps.clock.monoMs() - startedMs) / 1_000;
+    this.#metrics.finished(labels, response.status, request.query.has('dryRun'), seconds);
+    const { body } = response;
+    if (typeof body === 'string' || body instanceof Uint8Array) return response;
+    return { ...response, body: this.#metrics.counted(labels, body) };
+  }
+
+  #answer(
+    request: HttpRequest,
+    route: Route,
+    verb: ReturnType<typeof verbOf>,
+    signal: AbortSignal,
+  ): Promise<HttpResponse> | HttpResponse {
+    const { user } = request;
+    if (user === undefined) throw unauthorized();
+    if (route.kind === 'path') {
+      if (!isTrusted(user) && !isPublicPath(route.path)) throw forbidPath(user, request.method, route.path);
+      return this.#paths.handle(request, route.path, signal);
+    }
+    if (route.kind === 'unknown') throw noSuchPath();
+    if (verb === undefined) throw wrongMethod();
+    if (!isTrusted(user)) throw forbidResource(user, verb, route);
+    return this.#objects.handle(request, route, verb, signal);
+  }
+
+  /** What a failure is on the wire. A bug in plain request code is a 500, a line in the log, and a count. */
+  #statusError(error: unknown, request: HttpRequest): StatusError {
+    if (error instanceof InvariantError) throw error;
+    if (error instanceof StatusError && !hasReason(error, 'InternalError')) return error;
+    const { method, path } = request;
+    const text = messageOf(error);
+    this.#deps.log.error('requestFailed', {
+      method,
+      path,
+      error: error instanceof Error ? (error.stack ?? text) : text,
+    });
+    if (error instanceof StatusError) return error;
+    return new StatusError('InternalError', `Internal error occurred: ${text}`, {
+      cause: error,
+      details: { causes: [{ message: text }] },
+    });
+  }
+}
+
+const fillPatienceMs = 60_000;
+
+function wantsPretty(request: HttpRequest): boolean {
+  const pretty = request.query.get('pretty');
+  return pretty === '1' || pretty === 'true';
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function versionInfo(gitVersion: string): object {
+  return {
+    major: '1',
+    minor: '34',
+    emulationMajor: '1',
+    emulationMinor: '34',
+    minCompatibilityMajor: '1',
+    minCompatibilityMinor: '33',
+    gitVersion,
+    gitCommit: '',
+    gitTreeState: '',
+    buildDate: '1970-01-01T00:00:00Z',
+    goVersion: '',
+    compiler: '',
+    platform: 'linux/amd64',
+  };
+}
+
+export type { NodeTransport };

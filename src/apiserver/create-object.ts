@@ -1,0 +1,169 @@
+/** Creating objects: server fields, admission, validation, and the write. */
+import { applyDefaults } from '../api/defaulting.ts';
+import type { Draft } from '../api/draft.ts';
+import { invalidError } from '../api/field-error.ts';
+import type { Namespace, Pod } from '../api/gen/types.ts';
+import { resources } from '../api/resources.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Entropy } from '../base/entropy.ts';
+import { StatusError, hasReason } from '../base/status-error.ts';
+import type { Compare, WriteOp } from '../store/store.ts';
+import { validateNew } from './api-rules.ts';
+import { fillNewMeta, generateName, wantsGeneratedName } from './object-meta.ts';
+import type { Registry, WriteScope } from './registry.ts';
+import { alreadyExists, forbidden, notFound } from './respond.ts';
+import type { Served } from './served.ts';
+import { mirrorAnnotation } from './strategy.ts';
+import type { FullObject, StoredObject } from './stored-object.ts';
+import { encodeStored } from './stored-object.ts';
+
+/** Upstream: RetryGenerateName. */
+const generatedNameTriesMax = 8;
+/** How often a create is tried again because its namespace changed meanwhile. */
+const namespaceTriesMax = 5;
+
+export interface CreatorDeps {
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly namespaces: Registry;
+  readonly serviceAccounts: Registry;
+}
+
+export class ObjectCreator {
+  readonly #deps: CreatorDeps;
+
+  constructor(deps: CreatorDeps) {
+    this.#deps = deps;
+  }
+
+  /** `object`: just decoded, in the version of `served`, and nobody else's. `namespace` is that of the path. */
+  async create(served: Served, namespace: string, object: Draft<FullObject>, scope: WriteScope): Promise<StoredObject> {
+    matchNamespace(served, namespace, object);
+    applyDefaults(served.type, object);
+    fillNewMeta(object, this.#deps.entropy, this.#deps.clock.wallMs());
+    if (wantsGeneratedName(object)) return this.#createNamed(served, namespace, object, scope);
+    return this.#createOnce(served, namespace, object, scope);
+  }
+
+  async #createNamed(
+    served: Served,
+    namespace: string,
+    object: Draft<FullObject>,
+    scope: WriteScope,
+  ): Promise<StoredObject> {
+    const base = object.metadata.generateName ?? '';
+    for (let tries = 1; ; tries++) {
+      object.metadata.name = generateName(base, this.#deps.entropy);
+      try {
+        return await this.#createOnce(served, namespace, object, scope);
+      } catch (error) {
+        if (!hasReason(error, 'AlreadyExists')) throw error;
+        if (tries < generatedNameTriesMax) continue;
+        const { message } = alreadyExists(served.type, object.metadata.name);
+        const text = `${message}, the server was not able to generate a unique name for the object`;
+        throw new StatusError('AlreadyExists', text, { details: { ...error.details, retryAfterSeconds: 1 } });
+      }
+    }
+  }
+
+  async #createOnce(
+    served: Served,
+    namespace: string,
+    object: Draft<FullObject>,
+    scope: WriteScope,
+  ): Promise<StoredObject> {
+    // A conversion takes the parts of the object over, so this is still nobody else's.
+    const stored = (served.conversion?.toStored(object) ?? object) as Draft<FullObject>;
+    served.strategy.prepareNew(stored);
+    for (let tries = 1; ; tries++) {
+      const holds = await this.#admit(served, namespace, stored, tries === 1, scope.signal);
+      const errors = validateNew(served.type, object);
+      if (errors.length > 0) throw invalidError(served.type, object.metadata.name ?? '', errors);
+      try {
+        return await served.registry.create(stored, scope, { holds, put: this.#companions(served, stored) });
+      } catch (error) {
+        if (!hasReason(error, 'Conflict') || tries >= namespaceTriesMax) throw error;
+      }
+    }
+  }
+
+  /** Whether it may be created here now; the answer holds as long as the returned comparisons hold. */
+  async #admit(
+    served: Served,
+    namespace: string,
+    object: FullObject,
+    mayBeStale: boolean,
+    signal: AbortSignal,
+  ): Promise<Compare[]> {
+    if (namespace === '') return [];
+    const name = object.metadata.name ?? '';
+    const found = await this.#lookUp(this.#deps.namespaces, '', namespace, mayBeStale, signal);
+    if (found === undefined) throw notFound(resources.namespaces, namespace);
+    // It comes from the registry of namespaces.
+    const { metadata } = found.object as Namespace & FullObject;
+    if (metadata.deletionTimestamp !== undefined && !served.strategy.allowedInTerminating) {
+      const text = `unable to create new content in namespace ${namespace} because it is being terminated`;
+      throw forbidden(served.type, name, text, [
+        {
+          reason: 'NamespaceTerminating',
+          message: `namespace ${namespace} is being terminated`,
+          field: 'metadata.namespace',
+        },
+      ]);
+    }
+    if (served.type.resource === resources.pods.resource) await this.#admitPod(namespace, object, signal);
+    return [{ key: found.key, modRevision: found.modRevision }];
+  }
+
+  /** Upstream: the admission plugin ServiceAccount. */
+  async #admitPod(namespace: string, object: FullObject, signal: AbortSignal): Promise<void> {
+    if (object.metadata.annotations?.[mirrorAnnotation] !== undefined) return;
+    // The caller looked at its kind.
+    const account = (object as Pod).spec?.serviceAccountName ?? 'default';
+    const found = await this.#lookUp(this.#deps.serviceAccounts, namespace, account, true, signal);
+    if (found !== undefined) return;
+    const text = `error looking up service account ${namespace}/${account}: serviceaccount "${account}" not found`;
+    throw forbidden(resources.pods, object.metadata.name ?? '', text);
+  }
+
+  /** From the cache if it `mayBeStale`; from the store what is not there. */
+  async #lookUp(
+    registry: Registry,
+    namespace: string,
+    name: string,
+    mayBeStale: boolean,
+    signal: AbortSignal,
+  ): Promise<StoredObject | undefined> {
+    const cached = !mayBeStale ? undefined : registry.cache.get(registry.key(namespace, name));
+    if (cached !== undefined) return cached;
+    const item = await registry.find(namespace, name, signal);
+    return item === undefined ? undefined : registry.cache.intern(item);
+  }
+
+  /** Each namespace is born with the service account `default`. Upstream: the service account controller. */
+  #companions(served: Served, object: FullObject): WriteOp[] {
+    if (served.type.resource !== resources.namespaces.resource) return [];
+    const account = this.newServiceAccount(object.metadata.name ?? '');
+    const key = this.#deps.serviceAccounts.key(object.metadata.name ?? '', account.metadata.name ?? '');
+    return [{ kind: 'put', key, value: encodeStored(account) }];
+  }
+
+  newServiceAccount(namespace: string): FullObject {
+    const account: Draft<FullObject> = { metadata: { name: 'default', namespace } };
+    fillNewMeta(account, this.#deps.entropy, this.#deps.clock.wallMs());
+    return account;
+  }
+}
+
+/** The namespace in the object must be that of the path; a missing one is filled in. */
+function matchNamespace(served: Served, namespace: string, object: Draft<FullObject>): void {
+  const found = object.metadata.namespace ?? '';
+  if (found !== '' && found !== namespace) {
+    throw new StatusError(
+      'BadRequest',
+      'the namespace of the provided object does not match the namespace sent on the request',
+    );
+  }
+  if (served.type.namespaced) object.metadata.namespace = namespace;
+  else delete object.metadata.namespace;
+}

@@ -1,0 +1,85 @@
+/** Applies a PATCH body to an object as it is on the wire. */
+import { invalid, invalidError } from '../api/field-error.ts';
+import type { HttpRequest } from '../base/http.ts';
+import { StatusError } from '../base/status-error.ts';
+import { mergePatch, strategicMerge } from './api-rules.ts';
+import { patchFormat, unsupportedMediaType } from './negotiate.ts';
+import type { PatchFormat } from './negotiate.ts';
+import { parseJson, textOf } from './request-body.ts';
+
+/** RFC 6902. Returns a new value and leaves `document` alone; throws an `Error` that says why it cannot be applied. */
+export type JsonPatch = (document: unknown, operations: readonly unknown[]) => unknown;
+
+const operationsMax = 10_000;
+
+export interface ParsedPatch {
+  apply(model: string, document: unknown): unknown;
+}
+
+export function parsePatch(request: HttpRequest, jsonPatch: JsonPatch): ParsedPatch {
+  const format = patchFormat(request.headers['content-type']);
+  if (format === 'apply') throw noServerSideApply();
+  const value = parseJson(textOf(request.body), 'patch');
+  checkShape(format, value);
+  switch (format) {
+    case 'json': {
+      // checkShape saw an array.
+      const operations = value as readonly unknown[];
+      return { apply: (_model, document) => applyJson(jsonPatch, document, operations) };
+    }
+    case 'merge':
+      return { apply: (_model, document) => mergePatch(document, value) };
+    default:
+      return { apply: (model, document) => strategicMerge(model, document, value) };
+  }
+}
+
+function checkShape(format: PatchFormat, value: unknown): void {
+  if (format === 'json') {
+    if (!Array.isArray(value)) {
+      const found = value === null ? 'null' : typeof value;
+      const text = `error decoding patch: json: cannot unmarshal ${found} into Go value of type []handlers.jsonPatchOp`;
+      throw new StatusError('BadRequest', text);
+    }
+    if (value.length > operationsMax) {
+      throw new StatusError(
+        'RequestEntityTooLarge',
+        `The allowed maximum operations in a JSON patch is ${operationsMax}, got ${value.length}`,
+      );
+    }
+    return;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    const found = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
+    const text = `error decoding patch: json: cannot unmarshal ${found} into Go value of type map[string]interface {}`;
+    throw new StatusError('BadRequest', text);
+  }
+}
+
+function applyJson(patch: JsonPatch, document: unknown, operations: readonly unknown[]): unknown {
+  try {
+    return patch(document, operations);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const text = `the server rejected our request due to an error in our request`;
+    throw new StatusError('Invalid', text, { cause: error, details: {} });
+  }
+}
+
+/** Without the record of who set which field, an apply could not take fields away; so it is refused, not half done. */
+function noServerSideApply(): StatusError {
+  const accepted = unsupportedMediaType([
+    'application/json-patch+json',
+    'application/merge-patch+json',
+    'application/strategic-merge-patch+json',
+  ]);
+  return new StatusError(
+    'UnsupportedMediaType',
+    `server-side apply is not served, use client-side apply: ${accepted.message}`,
+  );
+}
+
+/** What does not fit after the patch. */
+export function patchedInvalid(document: unknown, problem: string): StatusError {
+  return invalidError({ group: '', kind: '' }, '', [invalid('patch', JSON.stringify(document), problem)]);
+}

@@ -1,0 +1,379 @@
+/** Answers requests about objects: every verb on every served kind. Callers have checked who asks. */
+import { parseFieldSelector } from '../api/field-selector.ts';
+import type { Draft } from '../api/draft.ts';
+import type { Pod } from '../api/gen/types.ts';
+import { parseLabelSelector } from '../api/label-selector.ts';
+import { resources } from '../api/resources.ts';
+import type { ResourceType } from '../api/resources.ts';
+import { successStatus } from '../api/status.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Entropy } from '../base/entropy.ts';
+import type { HttpRequest, HttpResponse } from '../base/http.ts';
+import { StatusError, hasReason } from '../base/status-error.ts';
+import type { Store } from '../store/store.ts';
+import { changeObject } from './change-object.ts';
+import type { Part } from './change-object.ts';
+import type { ObjectCreator } from './create-object.ts';
+import { deleteObject, parseDeleting } from './delete-object.ts';
+import { listPage } from './list.ts';
+import { negotiate } from './negotiate.ts';
+import type { Accepted } from './negotiate.ts';
+import { proxyToNode } from './node-proxy.ts';
+import { parsePatch, patchedInvalid } from './patch.ts';
+import type { JsonPatch } from './patch.ts';
+import { bindPod, parseBinding } from './pod-binding.ts';
+import { podLog } from './pod-log.ts';
+import type { NodeTransport } from './pod-log.ts';
+import { parseListQuery, parseWriteQuery } from './query-options.ts';
+import type { ListQuery } from './query-options.ts';
+import type { BodyCodecs, BodyReader } from './request-body.ts';
+import { jsonObjects, representationOf } from './representation.ts';
+import type { Representation } from './representation.ts';
+import { jsonResponse, noSuchPath, notFound, warningHeader, wrongMethod } from './respond.ts';
+import type { ResourceRoute } from './route.ts';
+import type { Served } from './served.ts';
+import type { FullObject, StoredObject } from './stored-object.ts';
+import { tableMaker } from './table-view.ts';
+import { startWatch } from './watch-request.ts';
+
+export interface ResourceRequestsDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly nodes: NodeTransport;
+  readonly jsonPatch: JsonPatch;
+  readonly codecs: BodyCodecs;
+  readonly reader: BodyReader;
+  readonly creator: ObjectCreator;
+  readonly servedOf: (type: ResourceType) => Served;
+}
+
+/** What upstream calls the verb of a request. */
+export type RequestVerb =
+  | 'get'
+  | 'list'
+  | 'watch'
+  | 'create'
+  | 'update'
+  | 'patch'
+  | 'delete'
+  | 'deletecollection'
+  | 'connect';
+
+export function verbOf(request: HttpRequest, route: ResourceRoute): RequestVerb | undefined {
+  if (route.subresource === 'proxy') return 'connect';
+  switch (request.method) {
+    case 'GET':
+    case 'HEAD': {
+      if (route.name !== '' && !route.watchPrefix) return 'get';
+      const watch = request.query.get('watch');
+      return route.watchPrefix || (watch !== null && watch !== 'false' && watch !== '0') ? 'watch' : 'list';
+    }
+    case 'POST':
+      return 'create';
+    case 'PUT':
+      return 'update';
+    case 'PATCH':
+      return 'patch';
+    case 'DELETE':
+      return route.name === '' ? 'deletecollection' : 'delete';
+    default:
+      return undefined;
+  }
+}
+
+/** Subresources that Kubernetes has and that nothing here acts on: refused in words. */
+const unservedSubresources: ReadonlySet<string> = new Set([
+  'attach',
+  'exec',
+  'portforward',
+  'proxy',
+  'ephemeralcontainers',
+  'resize',
+  'eviction',
+]);
+
+export class ResourceRequests {
+  readonly #deps: ResourceRequestsDeps;
+  readonly #jsonByType = new Map<ResourceType, Representation>();
+
+  constructor(deps: ResourceRequestsDeps) {
+    this.#deps = deps;
+  }
+
+  handle(
+    request: HttpRequest,
+    route: ResourceRoute,
+    verb: RequestVerb,
+    signal: AbortSignal,
+  ): Promise<HttpResponse> | HttpResponse {
+    if (route.subresource !== '') return this.#subresource(request, route, verb, signal);
+    if (!(route.type.verbs as readonly string[]).includes(verb)) throw wrongMethod();
+    switch (verb) {
+      case 'get':
+        return this.#get(request, route, signal);
+      case 'list':
+        return this.#list(request, route, signal);
+      case 'watch':
+        return this.#watch(request, route, signal);
+      case 'create':
+        if (route.name !== '' || (route.type.namespaced && route.namespace === '')) throw wrongMethod();
+        if (route.type === resources.bindings) return this.#bind(request, route, signal);
+        return this.#create(request, route, signal);
+      case 'update':
+        return this.#update(request, route, 'object', signal);
+      case 'patch':
+        return this.#patch(request, route, 'object', signal);
+      case 'delete':
+        return this.#delete(request, route, signal);
+      case 'deletecollection':
+        if (route.type.namespaced && route.namespace === '') throw wrongMethod();
+        return this.#deleteCollection(request, route, signal);
+      default:
+        throw wrongMethod();
+    }
+  }
+
+  #subresource(
+    request: HttpRequest,
+    route: ResourceRoute,
+    verb: RequestVerb,
+    signal: AbortSignal,
+  ): Promise<HttpResponse> | HttpResponse {
+    const { type, subresource } = route;
+    if (type === resources.nodes && subresource === 'proxy') return this.#proxy(request, route, signal);
+    if (type === resources.pods && unservedSubresources.has(subresource)) {
+      throw new StatusError('NotFound', `pods/${subresource} is not served here`, {
+        details: { name: route.name, kind: `pods/${subresource}` },
+      });
+    }
+    if (route.rest !== '') throw noSuchPath();
+    const isStatus = subresource === 'status' && type.hasStatus;
+    const isFinalize = subresource === 'finalize' && type === resources.namespaces;
+    const isLog = subresource === 'log' && type === resources.pods;
+    const isBinding = subresource === 'binding' && type === resources.pods;
+    if (!isStatus && !isFinalize && !isLog && !isBinding) throw noSuchPath();
+    if (isLog && verb === 'get') return this.#log(request, route, signal);
+    if (isBinding && verb === 'create') return this.#bind(request, route, signal);
+    if (isFinalize && verb === 'update') return this.#update(request, route, 'finalize', signal);
+    if (isStatus && verb === 'get') return this.#get(request, route, signal);
+    if (isStatus && verb === 'update') return this.#update(request, route, 'status', signal);
+    if (isStatus && verb === 'patch') return this.#patch(request, route, 'status', signal);
+    throw wrongMethod();
+  }
+
+  #accepted(request: HttpRequest): Accepted {
+    return negotiate(request.headers['accept'], { views: true, encodings: this.#deps.reader.encodings });
+  }
+
+  #representation(request: HttpRequest, served: Served): Representation {
+    const accepted = this.#accepted(request);
+    if (accepted.view === 'object' && accepted.encoding === 'json') return this.#json(served);
+    const maker = tableMaker(request.query.get('includeObject'), this.#deps.clock);
+    return representationOf(served, { accepted, codecs: this.#deps.codecs, tableMaker: maker });
+  }
+
+  #json(served: Served): Representation {
+    let json = this.#jsonByType.get(served.type);
+    if (json === undefined) this.#jsonByType.set(served.type, (json = jsonObjects(served)));
+    return json;
+  }
+
+  #answer(
+    request: HttpRequest,
+    served: Served,
+    stored: StoredObject,
+    status: number,
+    warnings: readonly string[] = [],
+  ): HttpResponse {
+    const representation = this.#representation(request, served);
+    const headers: Record<string, string> = {
+      'content-type': representation.contentType,
+      'cache-control': 'no-cache, private',
+    };
+    if (warnings.length > 0) headers['warning'] = warningHeader(warnings);
+    return { status, headers, body: representation.object(stored) };
+  }
+
+  async #get(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {
+    const served = this.#deps.servedOf(route.type);
+    const stored = await this.#find(served, route, signal);
+    return this.#answer(request, served, stored, 200);
+  }
+
+  /** The object of a path; names in errors are those of the path's group. */
+  async #find(served: Served, route: ResourceRoute, signal: AbortSignal): Promise<StoredObject> {
+    const item = await served.registry.find(route.namespace, route.name, signal);
+    if (item === undefined) throw notFound(served.type, route.name);
+    return served.registry.cache.intern(item);
+  }
+
+  async #list(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {
+    const served = this.#deps.servedOf(route.type);
+    const representation = this.#representation(request, served);
+    const query = parseListQuery(request.query, false);
+    const { matches, onlyName } = selection(served, query, route.name);
+    const scope = { store: this.#deps.store, registry: served.registry, namespace: route.namespace, matches, onlyName };
+    const page = await listPage(scope, query, signal);
+    return {
+      status: 200,
+      headers: { 'content-type': representation.contentType, 'cache-control': 'no-cache, private' },
+      body: representation.list(page),
+    };
+  }
+
+  async #watch(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {
+    const served = this.#deps.servedOf(route.type);
+    const representation = this.#representation(request, served);
+    const query = parseListQuery(request.query, route.watchPrefix);
+    const { matches, onlyName } = selection(served, query, route.name);
+    return startWatch(
+      this.#deps,
+      { served, namespace: route.namespace, matches, onlyName, query, representation },
+      signal,
+    );
+  }
+
+  async #create(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {
+    const served = this.#deps.servedOf(route.type);
+    const { dryRun, fieldValidation } = parseWriteQuery(request.query, 'CreateOptions');
+    this.#accepted(request); // before anything is written
+    const { object, warnings } = this.#deps.reader.readObject(route.type, request, fieldValidation);
+    const stored = await this.#deps.creator.create(served, route.namespace, object, { dryRun, signal });
+    return this.#answer(request, served, stored, 201, warnings);
+  }
+
+  async #update(request: HttpRequest, route: ResourceRoute, part: Part, signal: AbortSignal): Promise<HttpResponse> {
+    const served = this.#deps.servedOf(route.type);
+    const { dryRun, fieldValidation } = parseWriteQuery(request.query, 'UpdateOptions');
+    this.#accepted(request);
+    const read = (): ReturnType<BodyReader['readObject']> =>
+      this.#deps.reader.readObject(route.type, request, fieldValidation);
+    const { warnings } = read(); // whatever is stored, a bad body is told first
+    const target = { namespace: route.namespace, name: route.name, part };
+    try {
+      const changed = await changeObject(served, target, () => read().object, { dryRun, signal });
+      return this.#answer(request, served, changed.object, 200, warnings);
+    } catch (error) {
+      const mayCreate = part === 'object' && served.strategy.createsOnUpdate && hasReason(error, 'NotFound');
+      if (!mayCreate) throw error;
+    }
+    const { object } = read();
+    delete object.metadata.resourceVersion;
+    object.metadata.name ??= route.name;
+    const stored = await this.#deps.creator.create(served, route.namespace, object, { dryRun, signal });
+    return this.#answer(request, served, stored, 201, warnings);
+  }
+
+  async #patch(request: HttpRequest, route: ResourceRoute, part: Part, signal: AbortSignal): Promise<HttpResponse> {
+    const served = this.#deps.servedOf(route.type);
+    const patch = parsePatch(request, this.#deps.jsonPatch);
+    const { dryRun, fieldValidation } = parseWriteQuery(request.query, 'PatchOptions');
+    this.#accepted(request);
+    let warnings: readonly string[] = [];
+    const makeNext = (current: FullObject): Draft<FullObject> => {
+      const patched = patch.apply(route.type.model, current);
+      try {
+        const read = this.#deps.reader.decodeValue(route.type, patched, fieldValidation);
+        warnings = read.warnings;
+        return read.object;
+      } catch (error) {
+        if (!hasReason(error, 'BadRequest')) throw error;
+        throw patchedInvalid(patched, withoutPrefix(error.message));
+      }
+    };
+    const target = { namespace: route.namespace, name: route.name, part };
+    const changed = await changeObject(served, target, makeNext, { dryRun, signal });
+    return this.#answer(request, served, changed.object, 200, warnings);
+  }
+
+  async #delete(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {
+    const served = this.#deps.servedOf(route.type);
+    this.#accepted(request);
+    const deleting = parseDeleting(request.query, this.#deps.reader.readOptions(request, 'DeleteOptions'));
+    const changed = await deleteObject(this.#deps, served, route, deleting, signal);
+    if (!changed.removed || served.strategy.returnsDeleted) {
+      return this.#answer(request, served, changed.object, 200);
+    }
+    const { name = '', uid = '' } = changed.object.object.metadata;
+    const { group, resource } = route.type;
+    const details = { name, ...(group === '' ? {} : { group }), kind: resource, uid };
+    return jsonResponse(200, JSON.stringify(successStatus(details)));
+  }
+
+  async #deleteCollection(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {
+    const served = this.#deps.servedOf(route.type);
+    const representation = this.#representation(request, served);
+    const deleting = parseDeleting(request.query, this.#deps.reader.readOptions(request, 'DeleteOptions'));
+    const query = parseListQuery(request.query, false);
+    const { matches, onlyName } = selection(served, query, '');
+    const scope = { store: this.#deps.store, registry: served.registry, namespace: route.namespace, matches, onlyName };
+    const page = await listPage(scope, query, signal);
+    const deleted: StoredObject[] = [];
+    for (const item of page.items) {
+      const { namespace = '', name = '' } = served.registry.cache.intern(item).object.metadata;
+      try {
+        const changed = await deleteObject(this.#deps, served, { namespace, name }, deleting, signal);
+        deleted.push(changed.object);
+      } catch (error) {
+        if (!hasReason(error, 'NotFound')) throw error; // someone else was faster
+      }
+    }
+    const body = representation.list({ ...page, items: deleted });
+    return { status: 200, headers: { 'content-type': representation.contentType }, body };
+  }
+
+  async #log(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {
+    const stored = await this.#find(this.#deps.servedOf(route.type), route, signal);
+    // It comes from the registry of pods.
+    return podLog(this.#deps.nodes, stored.object as Pod, request, signal);
+  }
+
+  async #proxy(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {
+    const [name = ''] = route.name.split(':'); // NAME:PORT is allowed; a node has one server
+    await this.#find(this.#deps.servedOf(route.type), { ...route, name }, signal);
+    return proxyToNode(this.#deps.nodes, name, route.rest, request, signal);
+  }
+
+  async #bind(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {
+    const { dryRun } = parseWriteQuery(request.query, 'CreateOptions');
+    const read = this.#deps.reader.readObject(resources.bindings, request, 'Ignore');
+    const binding = parseBinding(read.object, route.namespace, route.name);
+    const target = {
+      namespace: route.namespace,
+      name: route.name === '' ? (binding.metadata?.name ?? '') : route.name,
+    };
+    const pods = this.#deps.servedOf(resources.pods).registry;
+    await bindPod(pods, target, binding, this.#deps.clock.wallMs(), { dryRun, signal });
+    return jsonResponse(201, JSON.stringify({ ...successStatus(), code: 201 }));
+  }
+}
+
+/** Upstream tells only the decoder's own words here. */
+function withoutPrefix(message: string): string {
+  return message.replace(/^.* cannot be handled as a \w+: /s, '');
+}
+
+interface Selection {
+  readonly matches: ((object: StoredObject) => boolean) | undefined;
+  readonly onlyName: string | undefined;
+}
+
+/** `name`: from the path of an old `/watch/` request. */
+function selection(served: Served, query: ListQuery, name: string): Selection {
+  const labels = query.labelSelector === '' ? undefined : parseLabelSelector(query.labelSelector);
+  const fieldText = name === '' ? query.fieldSelector : `metadata.name=${name}`;
+  const fields = fieldText === '' ? undefined : parseFieldSelector(served.type, fieldText);
+  const needsLabels = labels !== undefined && labels.requirements.length > 0;
+  const needsFields = fields !== undefined && fields.requirements.length > 0;
+  const onlyName = fields?.exactValueOf('metadata.name');
+  if (!needsLabels && !needsFields) return { matches: undefined, onlyName };
+  const { conversion } = served;
+  const matches = (stored: StoredObject): boolean => {
+    const { object } = stored;
+    if (needsLabels && !labels.matches(object.metadata.labels)) return false;
+    if (!needsFields) return true;
+    return fields.matches(conversion === undefined ? object : conversion.fromStored(object));
+  };
+  return { matches, onlyName };
+}

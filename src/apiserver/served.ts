@@ -1,0 +1,91 @@
+/** The kinds that this server serves, each with its storage, its rules and its subresources. */
+import type { Event, EventsV1Event } from '../api/gen/types.ts';
+import { resources } from '../api/resources.ts';
+import type { ResourceType, Verb } from '../api/resources.ts';
+import type { ServedResource, ServedSubresource } from './discovery.ts';
+import { fromEventsV1, toEventsV1 } from './event-conversion.ts';
+import type { Registry } from './registry.ts';
+import { strategyOf } from './strategy.ts';
+import type { Strategy } from './strategy.ts';
+import type { FullObject } from './stored-object.ts';
+
+/** Between the version of a path and the version in the store. */
+export interface Conversion {
+  fromStored(object: FullObject): FullObject;
+  toStored(object: FullObject): FullObject;
+}
+
+export interface Served {
+  /** As in the path. */
+  readonly type: ResourceType;
+  readonly registry: Registry;
+  readonly strategy: Strategy;
+  /** `undefined`: it is stored as it is shown. */
+  readonly conversion: Conversion | undefined;
+}
+
+// The casts are between an event and the type that all objects share.
+const eventConversion: Conversion = {
+  fromStored: (object) => toEventsV1(object as unknown as Event) as unknown as FullObject,
+  toStored: (object) => fromEventsV1(object as unknown as EventsV1Event) as unknown as FullObject,
+};
+
+const readWrite: readonly Verb[] = ['get', 'patch', 'update'];
+const statusSubresource = (kind: string): ServedSubresource => ({ name: 'status', kind, verbs: readWrite });
+
+const subresourcesByResource: Readonly<Record<string, readonly ServedSubresource[]>> = {
+  pods: [
+    { name: 'binding', kind: 'Binding', verbs: ['create'] },
+    { name: 'log', kind: 'Pod', verbs: ['get'] },
+  ],
+  nodes: [{ name: 'proxy', kind: 'NodeProxyOptions', verbs: ['create', 'delete', 'get', 'patch', 'update'] }],
+  namespaces: [{ name: 'finalize', kind: 'Namespace', verbs: ['update'] }],
+};
+
+/** Of upstream's names of group, version and kind: the same in every cluster. */
+const storageVersionHashes: Readonly<Record<string, string>> = {
+  configmaps: 'qFsyl6wFWjQ=',
+  events: 'r2yiGXH7wu8=',
+  leases: 'gqkMMb/YqFM=',
+  namespaces: 'Q3oi5N2YM8M=',
+  nodes: 'XwShjMxG9Fs=',
+  pods: 'xPOwRZ+Yhw8=',
+  secrets: 'S6u1pOWzb84=',
+  serviceaccounts: 'pbx9ZvyFpBE=',
+};
+
+/** The kinds that are stored, in their storage versions. */
+export function storedTypes(): ResourceType[] {
+  return Object.values<ResourceType>(resources).filter((type) => isStored(type) && type !== resources.eventsV1);
+}
+
+/** All kinds with a path. */
+export function servedTypes(): ResourceType[] {
+  return Object.values<ResourceType>(resources);
+}
+
+function isStored(type: ResourceType): boolean {
+  return type.verbs.includes('get');
+}
+
+export function servedOf(type: ResourceType, registryOf: (type: ResourceType) => Registry): Served {
+  const isEventsV1 = type === resources.eventsV1;
+  return {
+    type,
+    registry: registryOf(isEventsV1 ? resources.events : type),
+    strategy: strategyOf(type),
+    conversion: isEventsV1 ? eventConversion : undefined,
+  };
+}
+
+/** What discovery tells of them. */
+export function servedResources(): ServedResource[] {
+  return servedTypes().map((type) => ({
+    type,
+    subresources: [
+      ...(type.group === '' ? (subresourcesByResource[type.resource] ?? []) : []),
+      ...(type.hasStatus ? [statusSubresource(type.kind)] : []),
+    ],
+    storageVersionHash: storageVersionHashes[type.resource],
+  }));
+}

@@ -1,0 +1,146 @@
+/**
+ * What differs from kind to kind when objects are written: which fields belong to whom, what the server fills in, how they
+ * are deleted. Everything here is pure. Upstream: the `strategy.go` of each registry, and the admission plugins that are
+ * always on.
+ */
+import { admitPod } from '../api/admission.ts';
+import type { Draft } from '../api/draft.ts';
+import type { Namespace, Pod } from '../api/gen/types.ts';
+import { qosClassOf } from '../api/qos.ts';
+import { resources } from '../api/resources.ts';
+import type { ResourceType } from '../api/resources.ts';
+import { sameJson } from './same-json.ts';
+import type { FullObject } from './stored-object.ts';
+
+export interface Strategy {
+  /** Changes a decoded new object: what clients may not set is reset, what the server sets is filled in. */
+  prepareNew(object: Draft<FullObject>): void;
+  /** The same for a replacement of `current`; status is not touched by a plain update. */
+  prepareChanged(next: Draft<FullObject>, current: FullObject): void;
+  /** The same for a replacement through `/status`, which changes nothing else. */
+  prepareStatus(next: Draft<FullObject>, current: FullObject): void;
+  /** Grace in seconds for a DELETE that asked for `askedSeconds`; absent: the kind is deleted at once. */
+  readonly graceOf?: (object: FullObject, askedSeconds: number | undefined) => number;
+  /** DELETE answers with the object even when it is gone at once. */
+  readonly returnsDeleted: boolean;
+  /** A PUT of what does not exist creates it. */
+  readonly createsOnUpdate: boolean;
+  /** Events: they do not count as content, and so may be written into a namespace that is going away. */
+  readonly allowedInTerminating: boolean;
+}
+
+type Fields = Record<string, unknown>;
+
+/** An object's fields by name: strategies copy whole parts between two objects of one kind. */
+function fieldsOf(object: Draft<FullObject> | FullObject): Fields {
+  // Every object is a record of JSON values.
+  return object as unknown as Fields;
+}
+
+function keep(next: Draft<FullObject>, current: FullObject, name: string): void {
+  const value = fieldsOf(current)[name];
+  if (value === undefined) delete fieldsOf(next)[name];
+  else fieldsOf(next)[name] = value;
+}
+
+const plain: Strategy = {
+  prepareNew() {},
+  prepareChanged() {},
+  prepareStatus(next, current) {
+    for (const name of new Set([...Object.keys(current), ...Object.keys(next)])) {
+      if (name !== 'status' && name !== 'metadata') keep(next, current, name);
+    }
+  },
+  returnsDeleted: false,
+  createsOnUpdate: false,
+  allowedInTerminating: false,
+};
+
+/** Kinds with a status: a plain update leaves it alone, an update of the status leaves all else alone. */
+const withStatus: Strategy = {
+  ...plain,
+  prepareChanged: (next, current) => keep(next, current, 'status'),
+};
+
+const namespaceFinalizer = 'kubernetes';
+
+const namespaces: Strategy = {
+  ...withStatus,
+  prepareNew(object) {
+    // The cast is the kind that this strategy is for.
+    const namespace = object as Draft<Namespace>;
+    const finalizers = namespace.spec?.finalizers ?? [];
+    namespace.spec = {
+      finalizers: finalizers.includes(namespaceFinalizer) ? finalizers : [...finalizers, namespaceFinalizer],
+    };
+    namespace.status = { phase: 'Active' };
+    labelWithName(namespace);
+  },
+  prepareChanged(next, current) {
+    // As above. The finalizers of the spec change only through `/finalize`.
+    keep(next, current, 'spec');
+    keep(next, current, 'status');
+    labelWithName(next as Draft<Namespace>);
+  },
+};
+
+function labelWithName(namespace: Draft<Namespace>): void {
+  namespace.metadata ??= {};
+  namespace.metadata.labels = {
+    ...namespace.metadata.labels,
+    'kubernetes.io/metadata.name': namespace.metadata.name ?? '',
+  };
+}
+
+/** Annotation of a pod that mirrors a static pod: it is exempt from most of admission. */
+export const mirrorAnnotation = 'kubernetes.io/config.mirror';
+
+const pods: Strategy = {
+  ...withStatus,
+  prepareNew(object) {
+    // The cast is the kind that this strategy is for.
+    const pod = object as Draft<Pod>;
+    pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec ?? { containers: [] }) };
+    if (pod.metadata !== undefined) pod.metadata.generation = 1;
+    admitPod(pod);
+  },
+  prepareStatus(next, current) {
+    plain.prepareStatus(next, current);
+    // As above. The class is decided when the pod is created.
+    const qosClass = (current as Pod).status?.qosClass;
+    const { status } = next as Draft<Pod>;
+    if (status !== undefined && qosClass !== undefined) status.qosClass = qosClass;
+  },
+  graceOf(object, askedSeconds) {
+    // As above.
+    const { spec, status } = object as Pod;
+    if ((spec?.nodeName ?? '') === '' || status?.phase === 'Failed' || status?.phase === 'Succeeded') return 0;
+    const seconds = askedSeconds ?? spec?.terminationGracePeriodSeconds ?? 0;
+    return seconds < 0 ? 1 : seconds;
+  },
+  returnsDeleted: true,
+};
+
+const leases: Strategy = { ...plain, createsOnUpdate: true };
+const events: Strategy = { ...plain, createsOnUpdate: true, allowedInTerminating: true };
+const serviceAccounts: Strategy = { ...plain, returnsDeleted: true };
+
+const strategyByResource: ReadonlyMap<string, Strategy> = new Map([
+  [resources.pods.resource, pods],
+  [resources.nodes.resource, withStatus],
+  [resources.namespaces.resource, namespaces],
+  [resources.leases.resource, leases],
+  [resources.events.resource, events],
+  [resources.serviceaccounts.resource, serviceAccounts],
+]);
+
+export function strategyOf(type: ResourceType): Strategy {
+  return strategyByResource.get(type.resource) ?? (type.hasStatus ? withStatus : plain);
+}
+
+/** Whether the spec (all but metadata and status) of two objects differs: then its generation rises. */
+export function specChanged(next: FullObject, current: FullObject): boolean {
+  const { metadata: _m, status: _s, apiVersion: _a, kind: _k, ...a } = fieldsOf(next);
+  const { metadata: _m2, status: _s2, apiVersion: _a2, kind: _k2, ...b } = fieldsOf(current);
+  return !sameJson(a, b);
+}
