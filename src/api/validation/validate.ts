@@ -1,0 +1,118 @@
+import type { FieldError } from '../field-error.ts';
+import type {
+  Binding,
+  ConfigMap,
+  Event,
+  EventsV1Event,
+  Lease,
+  Namespace,
+  Node,
+  Pod,
+  Secret,
+  ServiceAccount,
+} from '../gen/types.ts';
+import type { KubernetesObject, ResourceType } from '../resources.ts';
+import { checkEvent, checkEventsV1, checkEventsV1Update } from './event.ts';
+import { checkMetadata, checkMetadataUpdate, type Errors } from './metadata.ts';
+import { checkNode, checkNodeUpdate } from './node.ts';
+import { checkNewPod } from './pod.ts';
+import { checkPodStatusUpdate, checkPodUpdate } from './pod-update.ts';
+import {
+  checkBinding,
+  checkConfigMap,
+  checkConfigMapUpdate,
+  checkLease,
+  checkLeaseUpdate,
+  checkNamespace,
+  checkNamespaceStatusUpdate,
+  checkSecret,
+  checkSecretUpdate,
+  checkServiceAccount,
+} from './small-kinds.ts';
+
+type CheckNew<T> = (errors: Errors, object: T) => void;
+type CheckUpdate<T> = (errors: Errors, next: T, current: T) => void;
+
+interface Rules<T> {
+  readonly create: CheckNew<T>;
+  readonly update: CheckUpdate<T>;
+  /** Of the `/status` subresource. */
+  readonly status?: CheckUpdate<T>;
+}
+
+type AnyRules = Rules<KubernetesObject>;
+
+/** The casts in here hold because `rulesOf` picks the row by the model that the object was decoded with. */
+function rules<T extends KubernetesObject>(row: Rules<T>): AnyRules {
+  const { status } = row;
+  return {
+    create: (errors, object) => row.create(errors, object as T),
+    update: (errors, next, current) => row.update(errors, next as T, current as T),
+    ...(status === undefined
+      ? {}
+      : { status: (errors: Errors, next: unknown, current: unknown) => status(errors, next as T, current as T) }),
+  };
+}
+
+const metadataUpdate: CheckUpdate<KubernetesObject> = (errors, next, current) => {
+  checkMetadataUpdate(errors, next.metadata ?? {}, current.metadata ?? {});
+};
+
+const rulesByModel: ReadonlyMap<string, AnyRules> = new Map<string, AnyRules>([
+  ['Pod', rules<Pod>({ create: checkNewPod, update: checkPodUpdate, status: checkPodStatusUpdate })],
+  ['Node', rules<Node>({ create: checkNode, update: checkNodeUpdate, status: checkNodeUpdate })],
+  [
+    'Namespace',
+    rules<Namespace>({ create: checkNamespace, update: metadataUpdate, status: checkNamespaceStatusUpdate }),
+  ],
+  ['Event', rules<Event>({ create: checkEvent, update: checkEvent })],
+  ['EventsV1Event', rules<EventsV1Event>({ create: checkEventsV1, update: checkEventsV1Update })],
+  ['Lease', rules<Lease>({ create: checkLease, update: checkLeaseUpdate })],
+  ['ConfigMap', rules<ConfigMap>({ create: checkConfigMap, update: checkConfigMapUpdate })],
+  ['Secret', rules<Secret>({ create: checkSecret, update: checkSecretUpdate })],
+  [
+    'ServiceAccount',
+    rules<ServiceAccount>({
+      create: checkServiceAccount,
+      update: (errors, next, current) => {
+        metadataUpdate(errors, next, current);
+        checkServiceAccount(errors, next);
+      },
+    }),
+  ],
+  ['Binding', rules<Binding>({ create: checkBinding, update: metadataUpdate })],
+]);
+
+function rulesOf(type: ResourceType): AnyRules {
+  return (
+    rulesByModel.get(type.model) ?? {
+      create: (errors, object) => checkMetadata(errors, object.metadata ?? {}, type.namespaced, 'subdomain'),
+      update: metadataUpdate,
+    }
+  );
+}
+
+/** What is wrong with a new object, after defaulting and name generation; empty if nothing is. */
+export function validateCreate(type: ResourceType, object: KubernetesObject): readonly FieldError[] {
+  const errors: FieldError[] = [];
+  rulesOf(type).create(errors, object);
+  return errors;
+}
+
+/**
+ * What is wrong with replacing `current` by `next`. `subresource` is `status`, or `''` for the object itself. The caller has
+ * filled in what clients may leave out (uid, creation and deletion times, generation) and kept what the subresource may
+ * not touch.
+ */
+export function validateUpdate(
+  type: ResourceType,
+  next: KubernetesObject,
+  current: KubernetesObject,
+  subresource: string,
+): readonly FieldError[] {
+  const errors: FieldError[] = [];
+  const row = rulesOf(type);
+  if (subresource === 'status') (row.status ?? metadataUpdate)(errors, next, current);
+  else row.update(errors, next, current);
+  return errors;
+}
