@@ -1,0 +1,102 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { messageOf } from '../../base/status-error.ts';
+import type { LinuxContainerResources } from '../runtime.ts';
+
+const root = '/sys/fs/cgroup';
+const prefix = 'livelet-';
+
+/** A container's limits in the kernel. */
+export interface CgroupLimits {
+  /** A process writes its id (or 0) into each to be limited. */
+  readonly procsFiles: readonly string[];
+  /** Whether the kernel has ended a process for want of memory. */
+  wasOomKilled(): boolean;
+  /** Call when no process is left in it. */
+  remove(): void;
+}
+
+export function hasLimits(resources: LinuxContainerResources): boolean {
+  return (resources.memoryLimitBytes ?? 0) > 0 || (resources.cpuQuota ?? 0) > 0;
+}
+
+/** Resolves to the reason when this machine's cgroups (v1 or v2) are not ours to write to. */
+export function makeCgroup(id: string, resources: LinuxContainerResources): CgroupLimits | string {
+  if (process.platform !== 'linux') return 'only Linux has cgroups';
+  const made: string[] = [];
+  try {
+    const isV2 = fs.existsSync(path.join(root, 'cgroup.controllers'));
+    const files = isV2 ? makeV2(id, resources, made) : makeV1(id, resources, made);
+    return {
+      procsFiles: made.map((directory) => path.join(directory, 'cgroup.procs')),
+      wasOomKilled: () => files.some((file) => /^oom_kill [1-9]/m.test(readText(file))),
+      remove: () => made.forEach(removeDirectory),
+    };
+  } catch (error) {
+    made.forEach(removeDirectory);
+    return messageOf(error);
+  }
+}
+
+/** For what a livelet that was killed has left behind. */
+export function removeCgroup(id: string): void {
+  for (const parent of [path.join(root, 'livelet'), path.join(root, 'memory'), path.join(root, 'cpu')]) {
+    removeDirectory(path.join(parent, prefix + id));
+  }
+}
+
+function makeV1(id: string, resources: LinuxContainerResources, made: string[]): string[] {
+  const oomFiles: string[] = [];
+  if ((resources.memoryLimitBytes ?? 0) > 0) {
+    const directory = makeDirectory(path.join(root, 'memory', prefix + id), made);
+    fs.writeFileSync(path.join(directory, 'memory.limit_in_bytes'), String(resources.memoryLimitBytes));
+    oomFiles.push(path.join(directory, 'memory.oom_control'));
+  }
+  if ((resources.cpuQuota ?? 0) > 0) {
+    const directory = makeDirectory(path.join(root, 'cpu', prefix + id), made);
+    fs.writeFileSync(path.join(directory, 'cpu.cfs_period_us'), String(resources.cpuPeriod ?? 100_000));
+    fs.writeFileSync(path.join(directory, 'cpu.cfs_quota_us'), String(resources.cpuQuota));
+    if (resources.cpuShares !== undefined) {
+      fs.writeFileSync(path.join(directory, 'cpu.shares'), String(resources.cpuShares));
+    }
+  }
+  return oomFiles;
+}
+
+function makeV2(id: string, resources: LinuxContainerResources, made: string[]): string[] {
+  const parent = path.join(root, 'livelet');
+  fs.writeFileSync(path.join(root, 'cgroup.subtree_control'), '+memory +cpu');
+  fs.mkdirSync(parent, { recursive: true });
+  fs.writeFileSync(path.join(parent, 'cgroup.subtree_control'), '+memory +cpu');
+  const directory = makeDirectory(path.join(parent, prefix + id), made);
+  if ((resources.memoryLimitBytes ?? 0) > 0) {
+    fs.writeFileSync(path.join(directory, 'memory.max'), String(resources.memoryLimitBytes));
+    fs.writeFileSync(path.join(directory, 'memory.swap.max'), '0');
+  }
+  if ((resources.cpuQuota ?? 0) > 0) {
+    fs.writeFileSync(path.join(directory, 'cpu.max'), `${resources.cpuQuota} ${resources.cpuPeriod ?? 100_000}`);
+  }
+  return [path.join(directory, 'memory.events')];
+}
+
+function makeDirectory(directory: string, made: string[]): string {
+  fs.mkdirSync(directory);
+  made.push(directory);
+  return directory;
+}
+
+function removeDirectory(directory: string): void {
+  try {
+    fs.rmdirSync(directory);
+  } catch {
+    return; // not there, or a process is still ending in it: the next start removes it
+  }
+}
+
+function readText(file: string): string {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch {
+    return ''; // a kernel without it
+  }
+}

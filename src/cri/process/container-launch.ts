@@ -1,0 +1,103 @@
+import os from 'node:os';
+import path from 'node:path';
+import { StatusError } from '../../base/status-error.ts';
+import type { ContainerConfig, Mount, PodSandboxConfig } from '../runtime.ts';
+import type { ResolvedImage } from './images.ts';
+import type { ContainerLaunch, Isolation } from './launcher.ts';
+import { capabilitiesOf, userOf } from './process-user.ts';
+import { systemPath } from './shell-tools.ts';
+
+const binMountPath = '/.livelet/bin'; // node of livelet's own version
+const appletMountPath = '/.livelet/applets'; // busybox's commands
+
+export interface LaunchContext {
+  readonly isolation: Isolation;
+  /** A directory with `node`. */
+  readonly binDirectory: string;
+  /** A directory with busybox's applets; `undefined`: this machine has no busybox. */
+  readonly appletDirectory: string | undefined;
+  /** The pod's resolv.conf, and where it belongs; `undefined`: it uses the machine's. */
+  readonly resolvConf: Mount | undefined;
+  readonly cgroupProcsFiles: readonly string[];
+}
+
+/** Merges image, container and pod into what a launcher needs. Refuses what this runtime cannot do. */
+export function containerLaunch(
+  id: string,
+  podSandboxId: string,
+  config: ContainerConfig,
+  sandbox: PodSandboxConfig,
+  image: ResolvedImage,
+  context: LaunchContext,
+): ContainerLaunch {
+  const { securityContext } = config;
+  if (securityContext.privileged) {
+    throw new StatusError('BadRequest', 'securityContext.privileged: true is not supported by the process runtime');
+  }
+  if (config.tty) throw new StatusError('BadRequest', 'tty: true is not supported by the process runtime');
+  const argv = commandOf(config, image);
+  if (argv.length === 0) throw new StatusError('BadRequest', `no command specified for image ${image.name}`);
+  const isRoot = process.getuid?.() === 0;
+  const isWholeRoot = isRoot && context.isolation.kind !== 'user';
+  const canBeAnother = isWholeRoot || securityContext.runAsUser !== undefined; // without root, an image's USER is livelet's
+  const { user, home } = userOf(securityContext, canBeAnother ? image.config.user : '');
+  const hasOwnName = context.isolation.kind !== 'none' && sandbox.namespaces.network !== 'node';
+  const imageMounts = imageMountsOf(image, context);
+  return {
+    id,
+    podSandboxId,
+    hostname: hasOwnName ? sandbox.hostname : '',
+    argv,
+    env: environmentOf(config, image, imageMounts, sandbox.hostname || os.hostname(), home),
+    workingDir: config.workingDir || image.config.workingDir || '/',
+    imageMounts,
+    mounts: [...(context.resolvConf === undefined ? [] : [context.resolvConf]), ...config.mounts],
+    user: isWholeRoot || securityContext.runAsUser !== undefined ? user : undefined,
+    noNewPrivs: securityContext.noNewPrivs,
+    capabilities: isWholeRoot ? capabilitiesOf(securityContext) : undefined,
+    oomScoreAdj: config.resources.oomScoreAdj,
+    readonlyRoot: securityContext.readonlyRootfs,
+    cgroupProcsFiles: context.cgroupProcsFiles,
+    stdinOpen: config.stdin,
+  };
+}
+
+/** Kubernetes' rule: `command` replaces ENTRYPOINT and drops CMD, `args` replaces CMD. */
+function commandOf(config: ContainerConfig, image: ResolvedImage): readonly string[] {
+  const entrypoint = config.command.length > 0 ? config.command : image.config.entrypoint;
+  if (config.args.length > 0) return [...entrypoint, ...config.args];
+  return config.command.length > 0 ? entrypoint : [...entrypoint, ...image.config.cmd];
+}
+
+function imageMountsOf(image: ResolvedImage, context: LaunchContext): Mount[] {
+  const mounts: Mount[] = [{ hostPath: context.binDirectory, containerPath: binMountPath, readonly: true }];
+  if (image.isBusybox && context.appletDirectory !== undefined) {
+    mounts.push({ hostPath: context.appletDirectory, containerPath: appletMountPath, readonly: true });
+  }
+  if (image.mount !== undefined) mounts.push(image.mount);
+  // Containers have a /tmp and a /run of their own, so a node that lives there must be shown by itself.
+  if (/^\/(?:tmp|run)\//.test(process.execPath)) {
+    mounts.push({ hostPath: process.execPath, containerPath: process.execPath, readonly: true });
+  }
+  return mounts;
+}
+
+function environmentOf(
+  config: ContainerConfig,
+  image: ResolvedImage,
+  imageMounts: readonly Mount[],
+  hostname: string,
+  home: string,
+): [string, string][] {
+  const own = imageMounts.filter((mount) => mount.containerPath.startsWith('/.livelet/')).map((m) => m.containerPath);
+  const machine = [...systemPath.split(':'), ...(process.env['PATH'] ?? '').split(path.delimiter)];
+  const searchPath = [...own.reverse(), ...new Set(machine.filter((directory) => path.isAbsolute(directory)))];
+  const env = new Map<string, string>([
+    ['PATH', searchPath.join(path.delimiter)],
+    ['HOSTNAME', hostname],
+    ['HOME', home],
+  ]);
+  for (const { key, value } of image.config.env) env.set(key, value);
+  for (const { key, value } of config.envs) env.set(key, value);
+  return [...env];
+}

@@ -1,0 +1,100 @@
+import type { Readable } from 'node:stream';
+import type { Mount, PodSandboxConfig } from '../runtime.ts';
+import type { CommandFailure } from '../start-error.ts';
+
+/**
+ * Starts and ends processes for `ProcessRuntime`. Two ways to do it: `NamespaceLauncher` (Linux, where the kernel permits)
+ * and `GroupLauncher` (everywhere). Neither keeps state across a restart, and nothing they start outlives this process.
+ */
+
+/** How containers are kept apart. Printed once at start. */
+export interface Isolation {
+  /** `root`, `user`: own namespaces, made as root or in a user namespace. `none`: plain process groups. */
+  readonly kind: 'root' | 'user' | 'none';
+  /** `overlay`: a private writable layer over this machine's files. `binds`: a private root directory. `shared`: neither. */
+  readonly files: 'overlay' | 'binds' | 'shared';
+  /** `namespace`: each pod has its own address. `host`: pods share the machine's network. */
+  readonly network: 'namespace' | 'host';
+  /** Why it is not better than it is; empty when it is the best there is. */
+  readonly reason: string;
+}
+
+export interface ProcessUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+}
+
+export interface ContainerLaunch {
+  readonly id: string;
+  readonly podSandboxId: string;
+  readonly hostname: string;
+  readonly argv: readonly string[];
+  /** In order, no name twice. PATH and HOME included. */
+  readonly env: readonly (readonly [name: string, value: string])[];
+  readonly workingDir: string;
+  /** What the image consists of, and where in the container it is to be seen. */
+  readonly imageMounts: readonly Mount[];
+  readonly mounts: readonly Mount[];
+  /** `undefined`: as this process. */
+  readonly user: ProcessUser | undefined;
+  readonly noNewPrivs: boolean;
+  /** `undefined`: all that this process has. Without `CAP_`, in lower case. */
+  readonly capabilities: readonly string[] | undefined;
+  readonly oomScoreAdj: number | undefined;
+  /** The root directory cannot be written to; only with `overlay`. */
+  readonly readonlyRoot: boolean;
+  /** Files into which the process writes its id before it runs (cgroups). */
+  readonly cgroupProcsFiles: readonly string[];
+  /** Standard input stays open and empty, instead of ending at once. */
+  readonly stdinOpen: boolean;
+}
+
+export interface LaunchedProcess {
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Its process id as this machine's process table shows it (in plain mode), else as the launcher sees it. */
+  readonly pid: number;
+  /** 128 + N when it died of signal N. Never rejects. */
+  readonly exited: Promise<number>;
+  /** To the process alone. Does nothing once it has ended. */
+  signal(signalNumber: number): void;
+  /** Ends it and all that it started. */
+  kill(): void;
+}
+
+export type StartOutcome =
+  | { readonly kind: 'started'; readonly process: LaunchedProcess }
+  | { readonly kind: 'failed'; readonly failure: CommandFailure };
+
+export interface ExecRequest {
+  readonly container: ContainerLaunch;
+  readonly process: LaunchedProcess;
+  readonly command: readonly string[];
+  readonly timeoutMs: number;
+}
+
+export type ExecOutcome =
+  | { readonly kind: 'exited'; readonly exitCode: number; readonly stdout: Uint8Array; readonly stderr: Uint8Array }
+  | { readonly kind: 'timedOut' }
+  | { readonly kind: 'failed'; readonly failure: CommandFailure };
+
+export interface Launcher {
+  readonly isolation: Isolation;
+  /** Resolves when all its processes are gone: asked to by `close`, or because something ended the launcher itself. */
+  readonly ended: Promise<void>;
+  /** The pod's addresses; empty with the machine's network. */
+  openSandbox(id: string, config: PodSandboxConfig, signal: AbortSignal): Promise<readonly string[]>;
+  closeSandbox(id: string): Promise<void>;
+  /**
+   * Writes what `start` needs, so that starting itself is short. Refuses what this launcher cannot do; resolves to what the
+   * user should know of what it will not do.
+   */
+  prepare(launch: ContainerLaunch, signal: AbortSignal): Promise<readonly string[]>;
+  start(launch: ContainerLaunch, signal: AbortSignal): Promise<StartOutcome>;
+  exec(request: ExecRequest, signal: AbortSignal): Promise<ExecOutcome>;
+  /** Gives back what `prepare` took. */
+  discard(id: string): Promise<void>;
+  /** Ends every process. */
+  close(): Promise<void>;
+}
