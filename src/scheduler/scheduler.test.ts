@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Node, Pod, PodSpec } from '../api/gen/types.ts';
+import { resources } from '../api/resources.ts';
+import { startApiWorld } from '../../test/support/api-world.ts';
+import { Scheduler } from './scheduler.ts';
+
+const never = new AbortController().signal;
+
+async function setUp(seed: string) {
+  const world = await startApiWorld(seed);
+  const { clock, scope, pods, nodes, log, client } = world;
+  const scheduler = new Scheduler({
+    client: world.clientOf('system:kube-scheduler'),
+    pods,
+    nodes,
+    clock,
+    entropy: world.entropy.fork('scheduler'),
+    log,
+    hostName: 'host1',
+  });
+  scope.start((signal) => pods.run(signal));
+  scope.start((signal) => nodes.run(signal));
+  scope.start((signal) => scheduler.run(signal));
+  await clock.advance(0);
+  const addNode = async (name: string, allocatable: Readonly<Record<string, string>> = {}): Promise<void> => {
+    await client.create(resources.nodes, {}, { metadata: { name } }, never);
+    await setNodeStatus(name, 'True', allocatable);
+  };
+  const setNodeStatus = async (name: string, ready: string, allocatable: Readonly<Record<string, string>> = {}) => {
+    const all = { cpu: '2', memory: '4Gi', pods: '110', ...allocatable };
+    const status: Node['status'] = { allocatable: all, capacity: all, conditions: [{ type: 'Ready', status: ready }] };
+    const ref = { name, subresource: 'status' };
+    await client.patch(resources.nodes, ref, { type: 'merge', body: { status } }, never);
+    await clock.advance(0);
+  };
+  const addPod = async (name: string, spec: Partial<PodSpec> = {}): Promise<void> => {
+    const containers = [{ name: 'c', image: 'i' }];
+    const pod: Pod = { metadata: { name }, spec: { containers, ...spec } };
+    await client.create(resources.pods, { namespace: 'default' }, pod, never);
+    await clock.advance(0);
+  };
+  const getPod = (name: string): Promise<Pod> => client.get(resources.pods, { namespace: 'default', name }, never);
+  const nodeOf = async (name: string): Promise<string | undefined> => (await getPod(name)).spec?.nodeName;
+  const events = async () => {
+    const { items } = await client.list(resources.events, { namespace: 'default' }, never);
+    return items.filter((event) => event.involvedObject.kind === 'Pod');
+  };
+  return { ...world, addNode, setNodeStatus, addPod, getPod, nodeOf, events };
+}
+
+function asking(cpu: string): Partial<PodSpec> {
+  return { containers: [{ name: 'c', image: 'i', resources: { requests: { cpu } } }] };
+}
+
+test('a pod is bound to the node at once, with the event that kubectl describe shows', async () => {
+  const { addNode, addPod, getPod, events, close } = await setUp('bound');
+  await addNode('n1');
+  const before = await events();
+  await addPod('web');
+  const pod = await getPod('web');
+  assert.equal(pod.spec?.nodeName, 'n1');
+  assert.deepEqual(
+    pod.status?.conditions?.map((condition) => [condition.type, condition.status]),
+    [['PodScheduled', 'True']],
+  );
+  const [event] = await events();
+  assert.deepEqual([before.length, (await events()).length], [0, 1]);
+  assert.deepEqual(
+    { ...event, metadata: undefined, involvedObject: event?.involvedObject.name },
+    {
+      metadata: undefined,
+      action: 'Binding',
+      eventTime: '2026-01-01T00:00:00.000000Z',
+      firstTimestamp: null,
+      lastTimestamp: null,
+      involvedObject: 'web',
+      message: 'Successfully assigned default/web to n1',
+      reason: 'Scheduled',
+      reportingComponent: 'default-scheduler',
+      reportingInstance: 'default-scheduler-host1',
+      source: {},
+      type: 'Normal',
+    },
+  );
+  await close();
+});
+
+test('a pod that finds no node says why, and is bound as soon as a node is ready', async () => {
+  const { clock, addNode, setNodeStatus, addPod, getPod, nodeOf, events, close } = await setUp('waits');
+  await addPod('web');
+  const condition = async () => (await getPod('web')).status?.conditions?.[0];
+  assert.deepEqual(await condition(), {
+    type: 'PodScheduled',
+    status: 'False',
+    lastProbeTime: null,
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+    reason: 'Unschedulable',
+    message: 'no nodes available to schedule pods',
+    observedGeneration: 1,
+  });
+  await addNode('n1');
+  await setNodeStatus('n1', 'False');
+  await clock.advance(0);
+  assert.equal(await nodeOf('web'), 'n1'); // it was Ready for a moment
+  await addPod('late');
+  assert.match((await getPod('late')).status?.conditions?.[0]?.message ?? '', /untolerated taint/);
+  await setNodeStatus('n1', 'True');
+  assert.equal(await nodeOf('late'), 'n1');
+  const reasons = (await events()).map((event) => `${event.involvedObject.name} ${event.type} ${event.reason}`);
+  assert.deepEqual(reasons.sort(), [
+    'late Normal Scheduled',
+    'late Warning FailedScheduling',
+    'web Normal Scheduled',
+    'web Warning FailedScheduling', // no nodes
+    'web Warning FailedScheduling', // one without a status
+  ]);
+  await close();
+});
+
+test('room that a deleted pod leaves is given to the one that waits', async () => {
+  const { clock, client, addNode, addPod, nodeOf, close } = await setUp('room');
+  await addNode('n1');
+  await addPod('big', asking('1500m'));
+  await addPod('next', asking('1'));
+  assert.deepEqual([await nodeOf('big'), await nodeOf('next')], ['n1', undefined]);
+  await client.delete(resources.pods, { namespace: 'default', name: 'big' }, { gracePeriodSeconds: 0 }, never);
+  await clock.advance(0);
+  assert.equal(await nodeOf('next'), 'n1');
+  await close();
+});
+
+test('a pod that has ended takes no room', async () => {
+  const { clock, client, addNode, addPod, nodeOf, close } = await setUp('ended');
+  await addNode('n1');
+  await addPod('job', asking('2'));
+  await addPod('next', asking('2'));
+  const ref = { namespace: 'default', name: 'job', subresource: 'status' };
+  await client.patch(resources.pods, ref, { type: 'merge', body: { status: { phase: 'Succeeded' } } }, never);
+  await clock.advance(0);
+  assert.equal(await nodeOf('next'), 'n1');
+  await close();
+});
+
+test('many pods at once never take more than there is', async () => {
+  const { clock, client, addNode, addPod, close } = await setUp('many');
+  await addNode('n1');
+  await addNode('n2');
+  await Promise.all(Array.from({ length: 30 }, (_, index) => addPod(`p${index}`, asking('300m'))));
+  await clock.advance(0);
+  const { items } = await client.list(resources.pods, { namespace: 'default' }, never);
+  const counts = ['n1', 'n2', undefined].map((name) => items.filter((pod) => pod.spec?.nodeName === name).length);
+  assert.deepEqual(counts, [6, 6, 18]);
+  await close();
+});
+
+test('pods of another scheduler and gated pods are left alone', async () => {
+  const { clock, client, addNode, addPod, getPod, nodeOf, events, close } = await setUp('others');
+  await addNode('n1');
+  await addPod('foreign', { schedulerName: 'mine' });
+  await addPod('gated', { schedulingGates: [{ name: 'example.com/wait' }] });
+  await clock.advance(600_000);
+  assert.deepEqual([await nodeOf('foreign'), await nodeOf('gated')], [undefined, undefined]);
+  const condition = (await getPod('gated')).status?.conditions?.[0];
+  assert.deepEqual(
+    [condition?.reason, condition?.message],
+    ['SchedulingGated', 'Scheduling is blocked due to non-empty scheduling gates'],
+  );
+  assert.deepEqual(await events(), []);
+  const body = [{ op: 'remove', path: '/spec/schedulingGates/0' }];
+  await client.patch(resources.pods, { namespace: 'default', name: 'gated' }, { type: 'json', body }, never);
+  await clock.advance(0);
+  assert.equal(await nodeOf('gated'), 'n1');
+  await close();
+});
+
+test('a pod that nothing helps is tried again every 5 min, as one event with a count', async () => {
+  const { clock, addNode, addPod, events, close } = await setUp('unhelped');
+  await addNode('n1');
+  await addPod('big', asking('3'));
+  await clock.advance(301_000);
+  const all = await events();
+  assert.equal(all.length, 2); // the second is about the pod with its condition: another version of it
+  await clock.advance(300_000);
+  assert.deepEqual(
+    (await events()).map((event) => event.series?.count ?? 1).toSorted((a, b) => a - b),
+    [1, 2],
+  );
+  await close();
+});
