@@ -1,0 +1,171 @@
+import type { Node, NodeSelectorRequirement, NodeSelectorTerm, Pod } from '../api/gen/types.ts';
+import {
+  addQuantities,
+  compareQuantities,
+  quantityMilliValue,
+  quantityOf,
+  quantityValue,
+  zeroQuantity,
+} from '../api/quantity.ts';
+import type { Quantity } from '../api/quantity.ts';
+import { unreachable } from '../base/status-error.ts';
+import { containersOf } from './pod-names.ts';
+
+export interface Refusal {
+  /** `OutOfcpu`, `NodePorts`, ... */
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface AdmissionInput {
+  readonly pod: Pod;
+  /** The pods that this node has already, and that have not ended. */
+  readonly others: readonly Pod[];
+  readonly allocatable: Readonly<Record<string, string>>;
+  /** `undefined` until the node is registered; then labels are not checked. */
+  readonly node: Node | undefined;
+}
+
+/**
+ * Why this node cannot take the pod, as the scheduler ought to have seen; `undefined`: it can. Upstream: the predicate
+ * admit handler.
+ */
+export function refusalOf(input: AdmissionInput): Refusal | undefined {
+  return refusedByResources(input) ?? refusedByLabels(input) ?? refusedByPorts(input);
+}
+
+function refusedByResources({ pod, others, allocatable }: AdmissionInput): Refusal | undefined {
+  const podsMax = quantityValue(quantityOf(allocatable['pods']));
+  if (allocatable['pods'] !== undefined && others.length + 1 > podsMax) {
+    return insufficient('pods', 1, others.length, podsMax);
+  }
+  for (const [name, wanted] of requestsOf(pod)) {
+    const free = quantityOf(allocatable[name]);
+    let used = zeroQuantity;
+    for (const other of others) used = addQuantities(used, requestsOf(other).get(name) ?? zeroQuantity);
+    if (compareQuantities(wanted, zeroQuantity) === 0) continue;
+    if (compareQuantities(addQuantities(used, wanted), free) <= 0) continue;
+    const valueOf = name === 'cpu' ? quantityMilliValue : quantityValue;
+    return insufficient(name, valueOf(wanted), valueOf(used), valueOf(free));
+  }
+  return undefined;
+}
+
+function insufficient(name: string, requested: number, used: number, capacity: number): Refusal {
+  const message = `Node didn't have enough resource: ${name}, requested: ${requested}, used: ${used}, capacity: ${capacity}`;
+  return { reason: `OutOf${name}`, message };
+}
+
+/**
+ * What a pod asks for: its regular containers and sidecars together, or what one init container needs beside the sidecars
+ * before it, whichever is more. Upstream: `PodRequests`.
+ */
+export function requestsOf(pod: Pod): ReadonlyMap<string, Quantity> {
+  const lasting = new Map<string, Quantity>(); // regular containers and all sidecars
+  const sidecarsSoFar = new Map<string, Quantity>();
+  const initMax = new Map<string, Quantity>();
+  for (const { container, kind } of containersOf(pod)) {
+    for (const [name, text] of Object.entries(container.resources?.requests ?? {})) {
+      const amount = quantityOf(text);
+      switch (kind) {
+        case 'regular':
+          add(lasting, name, amount);
+          break;
+        case 'sidecar':
+          add(lasting, name, amount);
+          add(sidecarsSoFar, name, amount);
+          break;
+        case 'init':
+          raise(initMax, name, addQuantities(sidecarsSoFar.get(name) ?? zeroQuantity, amount));
+          break;
+        default:
+          unreachable(kind);
+      }
+    }
+  }
+  for (const [name, amount] of initMax) raise(lasting, name, amount);
+  for (const [name, text] of Object.entries(pod.spec?.overhead ?? {})) add(lasting, name, quantityOf(text));
+  return lasting;
+}
+
+function add(amounts: Map<string, Quantity>, name: string, amount: Quantity): void {
+  amounts.set(name, addQuantities(amounts.get(name) ?? zeroQuantity, amount));
+}
+
+function raise(amounts: Map<string, Quantity>, name: string, amount: Quantity): void {
+  if (compareQuantities(amount, amounts.get(name) ?? zeroQuantity) > 0) amounts.set(name, amount);
+}
+
+function refusedByLabels({ pod, node }: AdmissionInput): Refusal | undefined {
+  if (node === undefined) return undefined;
+  const labels = node.metadata?.labels ?? {};
+  const selectorFits = Object.entries(pod.spec?.nodeSelector ?? {}).every(([key, value]) => labels[key] === value);
+  const required = pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+  const affinityFits =
+    required === undefined || required.nodeSelectorTerms.some((term) => termFits(term, labels, node));
+  if (selectorFits && affinityFits) return undefined;
+  const text = "node(s) didn't match Pod's node affinity/selector";
+  return { reason: 'NodeAffinity', message: `Predicate NodeAffinity failed: ${text}` };
+}
+
+function termFits(term: NodeSelectorTerm, labels: Readonly<Record<string, string>>, node: Node): boolean {
+  const { matchExpressions = [], matchFields = [] } = term;
+  if (matchExpressions.length === 0 && matchFields.length === 0) return false;
+  return (
+    matchExpressions.every((requirement) => requirementFits(requirement, labels[requirement.key])) &&
+    matchFields.every((requirement) => requirementFits(requirement, node.metadata?.name))
+  );
+}
+
+function requirementFits({ operator, values = [] }: NodeSelectorRequirement, value: string | undefined): boolean {
+  switch (operator) {
+    case 'In':
+      return value !== undefined && values.includes(value);
+    case 'NotIn':
+      return value === undefined || !values.includes(value);
+    case 'Exists':
+      return value !== undefined;
+    case 'DoesNotExist':
+      return value === undefined;
+    case 'Gt':
+      return value !== undefined && Number(value) > Number(values[0]);
+    case 'Lt':
+      return value !== undefined && Number(value) < Number(values[0]);
+    default:
+      return false; // the API server lets no other through
+  }
+}
+
+function refusedByPorts({ pod, others }: AdmissionInput): Refusal | undefined {
+  const taken = others.flatMap(hostPortsOf);
+  const isTaken = hostPortsOf(pod).some((wanted) => taken.some((other) => portsCollide(wanted, other)));
+  if (!isTaken) return undefined;
+  const text = "node(s) didn't have free ports for the requested pod ports";
+  return { reason: 'NodePorts', message: `Predicate NodePorts failed: ${text}` };
+}
+
+interface HostPort {
+  readonly ip: string;
+  readonly port: number;
+  readonly protocol: string;
+}
+
+function hostPortsOf(pod: Pod): HostPort[] {
+  return containersOf(pod)
+    .filter(({ kind }) => kind !== 'init')
+    .flatMap(({ container }) => container.ports ?? [])
+    .flatMap(({ hostPort, hostIP, protocol }) =>
+      hostPort === undefined || hostPort === 0
+        ? []
+        : [{ port: hostPort, ip: hostIP ?? '0.0.0.0', protocol: protocol ?? 'TCP' }],
+    );
+}
+
+function portsCollide(a: HostPort, b: HostPort): boolean {
+  const sameAddress = a.ip === b.ip || isAny(a.ip) || isAny(b.ip);
+  return a.port === b.port && a.protocol === b.protocol && sameAddress;
+}
+
+function isAny(ip: string): boolean {
+  return ip === '' || ip === '0.0.0.0' || ip === '::';
+}

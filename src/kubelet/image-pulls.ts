@@ -1,0 +1,130 @@
+import type { Container, Pod } from '../api/gen/types.ts';
+import { formatDuration } from '../api/duration.ts';
+import { messageOf } from '../base/status-error.ts';
+import { DoublingBackoff } from './doubling-backoff.ts';
+import { imageNameFault } from './image-name.ts';
+import type { NodeContext } from './node-context.ts';
+import { containerReference, podUidOf } from './pod-names.ts';
+import { SerialGate } from './serial-gate.ts';
+import type { StartFailure } from './start-failures.ts';
+
+export type ImageResult =
+  | { readonly kind: 'present'; readonly imageRef: string }
+  | { readonly kind: 'failed'; readonly failure: StartFailure };
+
+// What some runtimes put before the text of their error, and the waiting reason that it stands for.
+const reasonsByPrefix = {
+  RegistryUnavailable: 'because the registry is unavailable',
+  SignatureValidationFailed: 'because the signature validation failed',
+} as const;
+
+type PullContext = Pick<NodeContext, 'clock' | 'recorder' | 'runtime'>;
+
+/**
+ * Gets the images of containers by their pull policy, one pull at a time, with a back-off per pod and image (section 4.4).
+ * Writes the events of pulling. Upstream: `images.ImageManager`.
+ */
+export class ImagePulls {
+  readonly #context: PullContext;
+  readonly #backoff = new DoublingBackoff();
+  readonly #lastErrors = new Map<string, Map<string, string>>(); // pod uid -> image -> text; bounded by the pods
+  readonly #gate = new SerialGate();
+
+  constructor(context: PullContext) {
+    this.#context = context;
+  }
+
+  async ensure(pod: Pod, container: Container, signal: AbortSignal): Promise<ImageResult> {
+    const image = container.image ?? '';
+    const fault = imageNameFault(image);
+    if (fault !== undefined) {
+      const message = `Failed to apply default image tag "${image}": ${fault}`;
+      this.#event(pod, container, 'Warning', 'InspectFailed', message);
+      return failed('InvalidImageName', message);
+    }
+    let present;
+    try {
+      present = await this.#context.runtime.imageStatus(image, signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      const message = `Failed to inspect image "${image}": ${messageOf(error)}`;
+      this.#event(pod, container, 'Warning', 'InspectFailed', message);
+      return failed('ImageInspectError', message);
+    }
+    const policy = container.imagePullPolicy ?? 'IfNotPresent';
+    if (present !== undefined && policy !== 'Always') {
+      this.#event(pod, container, 'Normal', 'Pulled', `Container image "${image}" already present on machine`);
+      return { kind: 'present', imageRef: present.id };
+    }
+    if (policy === 'Never') {
+      const message = `Container image "${image}" is not present with pull policy of Never`;
+      this.#event(pod, container, 'Warning', 'ErrImageNeverPull', message);
+      return failed('ErrImageNeverPull', message);
+    }
+    return this.#pull(pod, container, image, signal);
+  }
+
+  forgetPod(podUid: string): void {
+    this.#backoff.forgetPod(podUid);
+    this.#lastErrors.delete(podUid);
+  }
+
+  async #pull(pod: Pod, container: Container, image: string, signal: AbortSignal): Promise<ImageResult> {
+    const { clock, runtime } = this.#context;
+    const podUid = podUidOf(pod);
+    if (this.#backoff.isWaiting(podUid, image, clock.wallMs())) {
+      const message = `Back-off pulling image "${image}"`;
+      this.#event(pod, container, 'Normal', 'BackOff', message);
+      const last = this.#lastErrors.get(podUid)?.get(image);
+      return failed('ImagePullBackOff', last === undefined ? message : `${message}: ${last}`);
+    }
+    this.#event(pod, container, 'Normal', 'Pulling', `Pulling image "${image}"`);
+    const askedMonoMs = clock.monoMs();
+    let begunMonoMs = askedMonoMs;
+    try {
+      const pulled = await this.#gate.run(() => {
+        begunMonoMs = clock.monoMs();
+        return runtime.pullImage(image, signal);
+      }, signal);
+      const now = clock.monoMs();
+      const times = `${textMs(now - begunMonoMs)} (${textMs(now - askedMonoMs)} including waiting)`;
+      const text = `Successfully pulled image "${image}" in ${times}. Image size: ${pulled.sizeBytes} bytes.`;
+      this.#event(pod, container, 'Normal', 'Pulled', pulled.notice === undefined ? text : `${text} ${pulled.notice}`);
+      return { kind: 'present', imageRef: pulled.id };
+    } catch (error) {
+      if (signal.aborted) throw error;
+      return this.#onFailure(pod, container, image, messageOf(error));
+    }
+  }
+
+  #onFailure(pod: Pod, container: Container, image: string, text: string): ImageResult {
+    const podUid = podUidOf(pod);
+    this.#event(pod, container, 'Warning', 'Failed', `Failed to pull image "${image}": ${text}`);
+    const nowWallMs = this.#context.clock.wallMs();
+    this.#backoff.advance(podUid, image, nowWallMs, nowWallMs);
+    const failure = pullFailure(image, text);
+    const errors = this.#lastErrors.get(podUid) ?? new Map<string, string>();
+    errors.set(image, `${failure.reason}: ${failure.message}`);
+    this.#lastErrors.set(podUid, errors);
+    return { kind: 'failed', failure };
+  }
+
+  #event(pod: Pod, container: Container, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    this.#context.recorder.event(containerReference(pod, container.name), type, reason, message);
+  }
+}
+
+function failed(reason: string, message: string): ImageResult {
+  return { kind: 'failed', failure: { reason, message } };
+}
+
+function pullFailure(image: string, text: string): StartFailure {
+  for (const [reason, words] of Object.entries(reasonsByPrefix)) {
+    if (text.startsWith(reason)) return { reason, message: `image pull failed for ${image} ${words}: ${text}` };
+  }
+  return { reason: 'ErrImagePull', message: text };
+}
+
+function textMs(durationMs: number): string {
+  return formatDuration(Math.trunc(durationMs));
+}

@@ -1,0 +1,397 @@
+import type { Pod, PodStatus } from '../api/gen/types.ts';
+import { quantityOf, quantityValue } from '../api/quantity.ts';
+import { resources } from '../api/resources.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Entropy } from '../base/entropy.ts';
+import type { HttpHandler } from '../base/http.ts';
+import type { Log } from '../base/log.ts';
+import type { Metrics } from '../base/metrics.ts';
+import { InvariantError, StatusError, messageOf } from '../base/status-error.ts';
+import { TaskScope } from '../base/task-scope.ts';
+import type { Client } from '../client/client.ts';
+import type { EventRecorder } from '../client/event-recorder.ts';
+import type { Informer, InformerChange } from '../client/informer.ts';
+import { LeaseRenewer } from '../client/lease.ts';
+import { ListWatchInformer } from '../client/list-watch-informer.ts';
+import type { ContainerEvent, ContainerRuntime } from '../cri/runtime.ts';
+import { refusalOf } from './admission.ts';
+import { removeOrphans } from './garbage.ts';
+import { LogRotation } from './log-rotation.ts';
+import type { NodeContext } from './node-context.ts';
+import type { NodeFiles } from './node-files.ts';
+import { NodeRegistration } from './node-registration.ts';
+import { nodeServerHandler } from './node-server.ts';
+import { networkProblemOf } from './node-status.ts';
+import type { HostInfo } from './node-status.ts';
+import { ObjectReader } from './object-reader.ts';
+import { isWorthSync } from './pod-changes.ts';
+import { isTerminalPhase, podUidOf } from './pod-names.ts';
+import { PodSync } from './pod-sync.ts';
+import { PodWorker } from './pod-worker.ts';
+import { ProbeManager } from './probes/probe-manager.ts';
+import type { ProbeTransport } from './probes/probe-transport.ts';
+import type { ProbeAttempt, Prober, ProbeUpdate } from './probes/prober.ts';
+import { withProbeResult } from './probe-flags.ts';
+import { StatusWriter } from './status-writer.ts';
+
+const housekeepingMs = 10_000;
+const eventsRetryMs = 1_000;
+export const kubeletVersion = 'v1.34.2';
+
+export interface KubeletDeps {
+  readonly client: Client;
+  readonly runtime: ContainerRuntime;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Those of the probes, which are served apart, at `/metrics/probes`. */
+  readonly probeMetrics: Metrics;
+  /** With component `kubelet` and this node's name as host. */
+  readonly recorder: EventRecorder;
+  readonly files: NodeFiles;
+  /** For network probes and HTTP hooks. */
+  readonly transport: ProbeTransport;
+  readonly onProbeAttempt?: (attempt: ProbeAttempt) => void;
+  /** Default: an informer of the pods that are bound to this node. */
+  readonly pods?: Informer<Pod>;
+  /** Default: `ProbeManager`. */
+  readonly createProber?: (hooks: ProberHooks, signal: AbortSignal) => Prober;
+}
+
+export interface ProberHooks {
+  readonly podStatus: (podUid: string) => PodStatus | undefined;
+  readonly onUpdate: (update: ProbeUpdate) => void;
+}
+
+export interface KubeletOptions {
+  readonly nodeName: string;
+  readonly hostname: string;
+  /** The primary one first. */
+  readonly nodeIps: readonly string[];
+  /** Where this kubelet's server listens. */
+  readonly kubeletPort: number;
+  /** `cpu`, `memory`, `ephemeral-storage`, `pods`: quantities. */
+  readonly capacity: Readonly<Record<string, string>>;
+  /** Default: all of the capacity. */
+  readonly allocatable?: Readonly<Record<string, string>>;
+  readonly hostInfo: HostInfo;
+  /** Beside those that every node has. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** For pods' directories and volumes; upstream `/var/lib/kubelet`. */
+  readonly rootDir: string;
+  /** For containers' logs; upstream `/var/log/pods`. */
+  readonly podLogsDir: string;
+  /** What a node says it is. Default: the version whose behaviour this is. */
+  readonly kubeletVersion?: string;
+}
+
+/**
+ * The node agent: keeps the containers of the pods that are bound to this node running, and tells the API how they are.
+ *
+ *     const kubelet = new Kubelet(deps, options);
+ *     scope.start((signal) => kubelet.run(signal));        // registers the node and works until `signal` aborts
+ *     serve(kubelet.handle);                               // logs, pods, metrics: what the API server asks of nodes
+ *     await kubelet.shutdown(5_000, signal);               // ends all containers; then abort `run`
+ *
+ * A restarted kubelet takes over what its predecessor left in the runtime. Ends with an error only for bugs.
+ */
+export class Kubelet {
+  readonly handle: HttpHandler;
+  readonly #deps: KubeletDeps;
+  readonly #context: NodeContext;
+  readonly #pods: Informer<Pod>;
+  readonly #statuses: StatusWriter;
+  readonly #registration: NodeRegistration;
+  readonly #workers = new Map<string, PodWorker>(); // by pod uid
+  readonly #workerDone = new Set<() => void>(); // of those who wait for the shutdown
+  #running: Running | undefined;
+  #isShuttingDown = false;
+  #runtimeName = '';
+
+  constructor(deps: KubeletDeps, options: KubeletOptions) {
+    this.#deps = deps;
+    const { client, clock, entropy, log, recorder, runtime, files, transport } = deps;
+    const allocatable = options.allocatable ?? options.capacity;
+    this.#context = {
+      clock,
+      entropy: entropy.fork('kubelet'),
+      log,
+      client,
+      objects: new ObjectReader(client),
+      recorder,
+      runtime,
+      files,
+      transport,
+      layout: { rootDir: options.rootDir, podLogsDir: options.podLogsDir },
+      nodeName: options.nodeName,
+      hostname: options.hostname,
+      hostIps: options.nodeIps,
+      allocatable,
+      memoryCapacityBytes: quantityValue(quantityOf(options.capacity['memory'])),
+      runtimeName: () => this.#runtimeName,
+    };
+    const fieldSelector = `spec.nodeName=${options.nodeName}`;
+    this.#pods =
+      deps.pods ?? new ListWatchInformer<Pod>({ client, type: resources.pods, fieldSelector, clock, entropy, log });
+    this.#pods.onChange((change) => this.#onPodChange(change));
+    this.#statuses = new StatusWriter({
+      client,
+      clock,
+      log,
+      podOf: ({ metadata }) => this.#pods.get(metadata?.namespace ?? '', metadata?.name ?? ''),
+    });
+    this.#registration = new NodeRegistration(
+      { client, clock, entropy: this.#context.entropy, log, recorder, runtime },
+      {
+        nodeName: options.nodeName,
+        hostname: options.hostname,
+        nodeIps: options.nodeIps,
+        kubeletPort: options.kubeletPort,
+        kubeletVersion: options.kubeletVersion ?? kubeletVersion,
+        capacity: options.capacity,
+        allocatable,
+        hostInfo: options.hostInfo,
+        labels: options.labels ?? {},
+      },
+    );
+    this.handle = nodeServerHandler({
+      context: this.#context,
+      metrics: deps.metrics,
+      probeMetrics: deps.probeMetrics,
+      pods: () => [...this.#workers.values()].map(({ pod }) => pod),
+      statusOf: (podUid) => this.#statuses.statusOf(podUid),
+    });
+  }
+
+  /** Works until `signal` aborts; containers then go on running, unless `shutdown` ended them before. */
+  async run(signal: AbortSignal): Promise<void> {
+    const scope = new TaskScope(signal);
+    const { clock } = this.#deps;
+    try {
+      this.#runtimeName = (await this.#deps.runtime.version(scope.signal)).runtimeName;
+      const prober = this.#createProber(scope.signal);
+      const sync = new PodSync({
+        context: this.#context,
+        statuses: this.#statuses,
+        prober,
+        networkProblem: () => networkProblemOf(this.#registration.runtime),
+      });
+      this.#running = { scope, sync, prober, originMonoMs: clock.monoMs() };
+      scope.start((inner) => this.#registration.run(inner));
+      scope.start((inner) => this.#watchRuntime(inner));
+      scope.start((inner) => this.#statuses.run(inner));
+      scope.start((inner) => this.#pods.run(inner));
+      scope.start((inner) => this.#lease().run(inner));
+      scope.start((inner) => this.#keepHouse(inner));
+      scope.start((inner) => new LogRotation(this.#context).run(inner));
+      for (const pod of this.#pods.list()) this.#onPodChange({ previous: undefined, current: pod });
+      await untilAborted(scope.signal);
+    } finally {
+      this.#running = undefined;
+      await scope.close(signal.reason);
+    }
+  }
+
+  /**
+   * Ends the containers of all pods, each with its own grace period but none later than `graceMs` from now, and leaves
+   * their objects as they are: the next kubelet on this node runs them again. New pods are not started any more.
+   */
+  async shutdown(graceMs: number, signal: AbortSignal): Promise<void> {
+    this.#isShuttingDown = true;
+    const { clock, log, runtime } = this.#context;
+    for (const worker of this.#workers.values()) {
+      const ownSeconds = worker.pod.spec?.terminationGracePeriodSeconds ?? graceMs / 1_000;
+      worker.shutDown(Math.min(ownSeconds, graceMs / 1_000));
+    }
+    const scope = new TaskScope(signal);
+    const limit = clock.sleep(graceMs, 'kubelet.shutdown', scope.signal);
+    const ended = this.#allEnded();
+    try {
+      await Promise.race([ended, limit]);
+    } finally {
+      await scope.close();
+      await Promise.allSettled([limit]);
+    }
+    const sandboxes = await runtime.listPodSandboxes({}, signal);
+    const left = sandboxes.filter(({ state }) => state === 'ready');
+    if (left.length > 0) log.warn('podsKilledAtShutdown', { count: left.length });
+    for (const result of await Promise.allSettled(left.map(({ id }) => runtime.stopPodSandbox(id, signal)))) {
+      if (result.status === 'rejected') log.warn('podNotKilledAtShutdown', { error: messageOf(result.reason) });
+    }
+  }
+
+  #allEnded(): Promise<void> {
+    const isEnded = (): boolean => [...this.#workers.values()].every(({ state }) => state.kind === 'terminated');
+    if (isEnded()) return Promise.resolve();
+    return new Promise((resolve) => {
+      const check = (): void => {
+        if (!isEnded()) return;
+        this.#workerDone.delete(check);
+        resolve();
+      };
+      this.#workerDone.add(check);
+    });
+  }
+
+  #createProber(signal: AbortSignal): Prober {
+    const { clock, entropy, transport, runtime, recorder, probeMetrics, log, onProbeAttempt, createProber } =
+      this.#deps;
+    const hooks: ProberHooks = {
+      podStatus: (podUid) => this.#statuses.statusOf(podUid),
+      onUpdate: (update) => this.#onProbeUpdate(update),
+    };
+    if (createProber !== undefined) return createProber(hooks, signal);
+    return new ProbeManager(
+      {
+        clock,
+        entropy,
+        transport,
+        runtime,
+        recorder,
+        metrics: probeMetrics,
+        log,
+        ...hooks,
+        ...(onProbeAttempt === undefined ? {} : { onAttempt: onProbeAttempt }),
+        onFatal: (error) => this.#running?.scope.start(() => Promise.reject(error)),
+      },
+      { startedMonoMs: clock.monoMs() },
+      signal,
+    );
+  }
+
+  #lease(): LeaseRenewer {
+    const { client, clock, entropy, log } = this.#deps;
+    const name = this.#context.nodeName;
+    return new LeaseRenewer({
+      client,
+      clock,
+      entropy,
+      log,
+      namespace: 'kube-node-lease',
+      name,
+      holderIdentity: name,
+      owner: () => {
+        const uid = this.#registration.node?.metadata?.uid;
+        return uid === undefined ? undefined : { apiVersion: 'v1', kind: 'Node', name, uid };
+      },
+    });
+  }
+
+  #onPodChange({ previous, current }: InformerChange<Pod>): void {
+    const gone = previous !== undefined && podUidOf(previous) !== (current && podUidOf(current)) ? previous : undefined;
+    if (gone !== undefined) this.#workers.get(podUidOf(gone))?.remove();
+    if (current === undefined) return;
+    const worker = this.#workers.get(podUidOf(current));
+    if (worker === undefined) {
+      this.#startWorker(current);
+      return;
+    }
+    const before = worker.pod;
+    worker.update(current);
+    if (worker.state.kind === 'terminated') this.#statuses.poke(current);
+    else if (isWorthSync(before, current)) worker.poke();
+  }
+
+  #startWorker(pod: Pod): void {
+    const running = this.#running;
+    if (running === undefined || this.#isShuttingDown) return; // taken up by the next `run`
+    const podUid = podUidOf(pod);
+    const { clock, entropy, log } = this.#context;
+    const { scope, sync, originMonoMs } = running;
+    const worker = new PodWorker(
+      {
+        clock,
+        entropy: entropy.fork(podUid),
+        log,
+        sync,
+        originMonoMs,
+        admit: (own) => this.#admit(own),
+        onState: () => this.#onWorkerState(),
+      },
+      pod,
+    );
+    this.#workers.set(podUid, worker);
+    worker.update(pod);
+    scope.start(async (signal) => {
+      try {
+        await worker.run(signal);
+      } finally {
+        this.#workers.delete(podUid);
+        this.#onWorkerState();
+      }
+    });
+  }
+
+  #onWorkerState(): void {
+    for (const check of this.#workerDone) check();
+  }
+
+  #admit(pod: Pod): { readonly reason: string; readonly message: string } | undefined {
+    const others = [...this.#workers.values()]
+      .filter(({ state }) => state.kind === 'syncing' || state.kind === 'terminating')
+      .map((worker) => worker.pod)
+      .filter((other) => podUidOf(other) !== podUidOf(pod) && !isTerminalPhase(other.status?.phase));
+    return refusalOf({ pod, others, allocatable: this.#context.allocatable, node: this.#registration.node });
+  }
+
+  #onProbeUpdate(update: ProbeUpdate): void {
+    const { podUid, probeType } = update;
+    if (probeType === 'Liveness') {
+      if (update.result === 'failure') this.#workers.get(podUid)?.poke();
+      return;
+    }
+    this.#statuses.amend(podUid, (status, pod) => withProbeResult(pod, status, update));
+    this.#workers.get(podUid)?.poke();
+  }
+
+  /** Wakes pods as their containers end. */
+  async #watchRuntime(signal: AbortSignal): Promise<void> {
+    const { clock, log, runtime } = this.#context;
+    for (;;) {
+      try {
+        for await (const event of runtime.events(signal)) this.#onRuntimeEvent(event);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof InvariantError || !(error instanceof StatusError)) throw error;
+        log.warn('runtimeEventsLost', { error: error.message });
+      }
+      if (signal.aborted) return;
+      await clock.sleep(eventsRetryMs, 'kubelet.runtimeEvents.retry', signal);
+      for (const worker of this.#workers.values()) worker.poke(); // what happened meanwhile was not seen
+    }
+  }
+
+  #onRuntimeEvent({ kind, podUid, containerId }: ContainerEvent): void {
+    if (kind === 'stopped') this.#workers.get(podUid)?.onContainerEnded(containerId);
+  }
+
+  /** Removes what belongs to no pod of this node: at the start, and every 10 s. */
+  async #keepHouse(signal: AbortSignal): Promise<void> {
+    await this.#pods.synced(signal);
+    for (;;) {
+      try {
+        await removeOrphans(this.#context, (podUid) => this.#workers.has(podUid), signal);
+        this.#running?.prober.cleanUp(new Set(this.#workers.keys()));
+      } catch (error) {
+        if (signal.aborted || !(error instanceof StatusError)) throw error;
+        this.#context.log.warn('housekeepingFailed', { error: error.message });
+      }
+      await this.#context.clock.sleep(housekeepingMs, 'kubelet.housekeeping', signal);
+    }
+  }
+}
+
+interface Running {
+  readonly scope: TaskScope;
+  readonly sync: PodSync;
+  readonly prober: Prober;
+  readonly originMonoMs: number;
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

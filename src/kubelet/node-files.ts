@@ -1,0 +1,42 @@
+/**
+ * The node's files as the kubelet needs them: pod directories, volumes, termination messages, logs. Paths are absolute,
+ * with `/`. Host version `host/node-files.ts`, in memory `sim/sim-node-files.ts`. Failures are `StatusError`s.
+ */
+export interface FileStat {
+  readonly kind: 'file' | 'directory' | 'socket' | 'charDevice' | 'blockDevice' | 'other';
+  readonly sizeBytes: number;
+  /** Stays with the file when it is renamed; another file at the same path has another one. */
+  readonly identity: string;
+}
+
+/** An open file; goes on being the same file after a rename. */
+export interface OpenFile {
+  stat(): Promise<FileStat>;
+  /** At most `bytesMax` from `offset`; fewer, or none, at its end. */
+  read(offset: number, bytesMax: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+export interface NodeFiles {
+  /** With its parents; one that is there stays as it is. `mode` as in `0o755`, whatever the process' umask. */
+  makeDirectory(path: string, mode: number): Promise<void>;
+  /** Replaces the whole file in one step: readers see the old or the new content. */
+  write(path: string, content: string | Uint8Array, mode: number): Promise<void>;
+  /** Empties or makes it, in place: for files that are mounted into containers. */
+  truncate(path: string, mode: number): Promise<void>;
+  /** A file, or a directory with all that is in it. Nothing happens if there is none. */
+  remove(path: string): Promise<void>;
+  /** The names in it, sorted; none if there is no such directory. */
+  list(path: string): Promise<readonly string[]>;
+  /** Follows symbolic links; `undefined`: there is none. */
+  stat(path: string): Promise<FileStat | undefined>;
+  /** The last `bytesMax` bytes; empty if there is no such file. */
+  readTail(path: string, bytesMax: number): Promise<Uint8Array>;
+  /** For reading; `undefined`: there is none. Whoever opens it closes it. */
+  open(path: string): Promise<OpenFile | undefined>;
+  rename(from: string, to: string): Promise<void>;
+  /** Packs `path` into `path.gz`, and removes it. */
+  gzip(path: string): Promise<void>;
+  /** Resolves after the next change of the file or when another takes its place; may resolve without one. */
+  changed(path: string, signal: AbortSignal): Promise<void>;
+}

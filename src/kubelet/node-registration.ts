@@ -1,0 +1,247 @@
+import type { Node, NodeCondition, NodeStatus, ObjectReference } from '../api/gen/types.ts';
+import { resources } from '../api/resources.ts';
+import { formatTime } from '../api/time.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Entropy } from '../base/entropy.ts';
+import type { Log } from '../base/log.ts';
+import { StatusError, hasReason, messageOf } from '../base/status-error.ts';
+import type { Client } from '../client/client.ts';
+import type { EventRecorder } from '../client/event-recorder.ts';
+import type { ContainerRuntime } from '../cri/runtime.ts';
+import { Alarm } from './alarm.ts';
+import { conditionEvents, newNode, nodeStatusOf } from './node-status.ts';
+import type { NodeFacts, RuntimeFacts } from './node-status.ts';
+import { sameValue } from './status-patch.ts';
+
+const updateMs = 10_000; // upstream: nodeStatusUpdateFrequency
+const updateJitter = 0.04;
+const reportMs = 300_000; // without a change, upstream: nodeStatusReportFrequency
+const registerFirstMs = 100;
+const registerMaxMs = 7_000;
+const notReadyRetryMs = 100; // until the first Ready, for at most fastUpdatesMs
+const fastUpdatesMs = 120_000;
+const patchTriesMax = 5;
+
+export interface NodeRegistrationDeps {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly log: Log;
+  readonly recorder: EventRecorder;
+  readonly runtime: Pick<ContainerRuntime, 'version' | 'status' | 'listImages'>;
+}
+
+/**
+ * Registers the node, and keeps its status in the API: looked at every 10 s, written when something but the heartbeat
+ * changed, or every 5 min (section 8.2).
+ */
+export class NodeRegistration {
+  readonly #deps: NodeRegistrationDeps;
+  readonly #facts: NodeFacts;
+  readonly #alarm: Alarm;
+  #node: Node | undefined; // as the API last answered it
+  #runtime: RuntimeFacts | undefined; // as last seen
+  #writtenMonoMs = 0;
+  #reportMs = reportMs;
+  #wasSchedulable: boolean | undefined; // undefined: not known yet
+
+  constructor(deps: NodeRegistrationDeps, facts: NodeFacts) {
+    this.#deps = deps;
+    this.#facts = facts;
+    this.#alarm = new Alarm(deps.clock, 'kubelet.node.status');
+  }
+
+  /** `undefined` until it is registered. */
+  get node(): Node | undefined {
+    return this.#node;
+  }
+
+  /** What was last seen of the runtime; `undefined`: nothing yet. */
+  get runtime(): RuntimeFacts | undefined {
+    return this.#runtime;
+  }
+
+  /** Something changed (images were pulled): look before the 10 s are over. */
+  poke(): void {
+    this.#alarm.ring();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, entropy } = this.#deps;
+    const startedMonoMs = clock.monoMs();
+    this.#event('Normal', 'Starting', 'Starting kubelet.');
+    await this.#register(signal);
+    for (;;) {
+      const isReady = this.#node?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True');
+      const isFast = isReady !== true && clock.monoMs() - startedMonoMs < fastUpdatesMs;
+      const delayMs = isFast ? notReadyRetryMs : updateMs * (1 + updateJitter * entropy.unit());
+      await this.#alarm.wait(delayMs, signal);
+      await this.#update(signal);
+    }
+  }
+
+  /** Makes the Node, or takes over the one that is there. Tries until it succeeds. */
+  async #register(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#deps;
+    for (let delayMs = registerFirstMs; ; delayMs = Math.min(registerMaxMs, delayMs * 2)) {
+      try {
+        await this.#look(signal);
+        this.#node = await this.#createOrAdopt(newNode(this.#facts, this.#statusNow(undefined)), signal);
+        this.#event('Normal', 'NodeAllocatableEnforced', 'Updated Node Allocatable limit across pods');
+        log.info('nodeRegistered', { node: this.#facts.nodeName });
+        // A server that keeps status to its subresource has left it out; then it follows at once.
+        await this.#update(signal);
+        return;
+      } catch (error) {
+        if (signal.aborted || !(error instanceof StatusError)) throw error;
+        log.warn('nodeNotRegistered', { node: this.#facts.nodeName, error: error.message });
+      }
+      await clock.sleep(delayMs, 'kubelet.node.register', signal);
+    }
+  }
+
+  async #createOrAdopt(wanted: Node, signal: AbortSignal): Promise<Node> {
+    const { client } = this.#deps;
+    const { nodeName: name } = this.#facts;
+    try {
+      const created = await client.create(resources.nodes, {}, wanted, signal);
+      this.#announce(undefined, created.status ?? {});
+      return created;
+    } catch (error) {
+      if (!hasReason(error, 'AlreadyExists')) throw error;
+    }
+    const found = await client.get(resources.nodes, { name }, signal);
+    const labels = missingFrom(found.metadata?.labels, wanted.metadata?.labels);
+    const annotations = missingFrom(found.metadata?.annotations, wanted.metadata?.annotations);
+    if (labels === undefined && annotations === undefined) return found;
+    const metadata = { ...(labels && { labels }), ...(annotations && { annotations }) };
+    return client.patch(resources.nodes, { name }, { type: 'strategic', body: { metadata } }, signal);
+  }
+
+  /** Asks the runtime how it is. */
+  async #look(signal: AbortSignal): Promise<void> {
+    const { runtime } = this.#deps;
+    try {
+      const [version, conditions, images] = await Promise.all([
+        runtime.version(signal),
+        runtime.status(signal),
+        runtime.listImages(signal),
+      ]);
+      this.#runtime = { kind: 'seen', version, conditions, images };
+    } catch (error) {
+      if (signal.aborted || !(error instanceof StatusError)) throw error;
+      this.#runtime = { kind: 'unreachable', message: error.message };
+    }
+  }
+
+  #statusNow(node: Node | undefined): NodeStatus {
+    const runtime = this.#runtime ?? { kind: 'unreachable', message: 'not asked yet' };
+    const now = formatTime(this.#deps.clock.wallMs());
+    return nodeStatusOf(this.#facts, runtime, node?.status?.conditions ?? [], now);
+  }
+
+  async #update(signal: AbortSignal): Promise<void> {
+    await this.#look(signal);
+    for (let tries = 1; tries <= patchTriesMax; tries++) {
+      try {
+        await this.#writeIfDue(signal);
+        return;
+      } catch (error) {
+        if (signal.aborted || !(error instanceof StatusError)) throw error;
+        const text = messageOf(error);
+        if (tries === 1) this.#deps.log.warn('nodeStatusNotWritten', { node: this.#facts.nodeName, error: text });
+        if (hasReason(error, 'NotFound')) {
+          // Deleted under us: make it anew.
+          this.#node = await this.#createOrAdopt(newNode(this.#facts, this.#statusNow(undefined)), signal);
+        }
+      }
+    }
+  }
+
+  async #writeIfDue(signal: AbortSignal): Promise<void> {
+    const { client, clock, entropy } = this.#deps;
+    const name = this.#facts.nodeName;
+    const node = await client.get(resources.nodes, { name }, signal);
+    this.#node = node;
+    this.#announceSchedulable(node);
+    const status = this.#statusNow(node);
+    const isChanged = !sameValue(withoutHeartbeats(status), withoutHeartbeats(ownPart(node.status, status)));
+    if (!isChanged && clock.monoMs() - this.#writtenMonoMs < this.#reportMs) return;
+    this.#announce(node.status, status);
+    const body = { status: { ...status, conditions: status.conditions, ...removed(node.status, status) } };
+    this.#node = await client.patch(
+      resources.nodes,
+      { name, subresource: 'status' },
+      { type: 'strategic', body },
+      signal,
+    );
+    this.#writtenMonoMs = clock.monoMs();
+    // After a change the reports of many nodes must not stay in step.
+    this.#reportMs = isChanged ? reportMs * (0.5 + entropy.unit()) : reportMs;
+  }
+
+  /** Writes an event for each condition that is not what it was. */
+  #announce(before: NodeStatus | undefined, after: NodeStatus): void {
+    for (const { type, status } of after.conditions ?? []) {
+      const was = before?.conditions?.find((condition) => condition.type === type)?.status;
+      const reason = conditionEvents[type]?.[status];
+      if (was === status || reason === undefined) continue;
+      this.#event('Normal', reason, `Node ${this.#facts.nodeName} status is now: ${reason}`);
+    }
+  }
+
+  #announceSchedulable(node: Node): void {
+    const isSchedulable = node.spec?.unschedulable !== true;
+    if (this.#wasSchedulable !== undefined && this.#wasSchedulable !== isSchedulable) {
+      const reason = isSchedulable ? 'NodeSchedulable' : 'NodeNotSchedulable';
+      this.#event('Normal', reason, `Node ${this.#facts.nodeName} status is now: ${reason}`);
+    }
+    this.#wasSchedulable = isSchedulable;
+  }
+
+  #event(type: 'Normal' | 'Warning', reason: string, message: string): void {
+    this.#deps.recorder.event(nodeReference(this.#facts.nodeName), type, reason, message);
+  }
+}
+
+/** Upstream gives the node's name for its uid, and `kubectl describe node` looks for both. */
+function nodeReference(name: string): ObjectReference {
+  return { kind: 'Node', name, uid: name };
+}
+
+type Labels = Readonly<Record<string, string>> | undefined;
+
+/** What `wanted` has and `found` has not, or has otherwise; `undefined`: nothing. */
+function missingFrom(found: Labels, wanted: Labels): Labels {
+  const missing = Object.entries(wanted ?? {}).filter(([key, value]) => found?.[key] !== value);
+  return missing.length === 0 ? undefined : Object.fromEntries(missing);
+}
+
+/** The conditions of others (a problem detector's) stay as they are, and are not compared. */
+function ownPart(found: NodeStatus | undefined, own: NodeStatus): NodeStatus {
+  const types = new Set((own.conditions ?? []).map(({ type }) => type));
+  const fields = Object.keys(own).map((field) => [field, field === 'conditions' ? undefined : readField(found, field)]);
+  const conditions = (found?.conditions ?? []).filter(({ type }) => types.has(type));
+  return { ...Object.fromEntries(fields), conditions };
+}
+
+function readField(status: NodeStatus | undefined, field: string): unknown {
+  return Object.entries(status ?? {}).find(([name]) => name === field)?.[1];
+}
+
+function withoutHeartbeats(status: NodeStatus): NodeStatus {
+  const conditions = (status.conditions ?? []).map(withoutHeartbeat);
+  return { ...status, conditions };
+}
+
+function withoutHeartbeat(condition: NodeCondition): NodeCondition {
+  const { lastHeartbeatTime: _lastHeartbeatTime, ...rest } = condition;
+  return rest;
+}
+
+/** Merging leaves what the patch does not name: addresses that are gone have to be taken out. */
+function removed(found: NodeStatus | undefined, own: NodeStatus): Partial<Record<string, unknown>> {
+  const gone = (found?.addresses ?? []).filter(({ type }) => !own.addresses?.some((address) => address.type === type));
+  if (gone.length === 0) return {};
+  return { addresses: [...(own.addresses ?? []), ...gone.map(({ type }) => ({ $patch: 'delete', type }))] };
+}

@@ -1,0 +1,71 @@
+import type { Container, ObjectReference, Pod } from '../api/gen/types.ts';
+
+/** How pods and their containers are named and told apart. */
+
+/**
+ * `regular`: in spec.containers. `init`: runs once, before the next. `sidecar`: an init container with restartPolicy
+ * Always, which runs along with the regular ones (upstream: restartable init container).
+ */
+export type ContainerKind = 'regular' | 'init' | 'sidecar';
+
+export interface PodContainer {
+  readonly container: Container;
+  readonly kind: ContainerKind;
+}
+
+export function podUidOf(pod: Pod): string {
+  return pod.metadata?.uid ?? '';
+}
+
+/** `NAME_NAMESPACE(UID)`, as events and messages name a pod. Upstream: `format.Pod`. */
+export function podText(pod: Pod): string {
+  return `${pod.metadata?.name}_${pod.metadata?.namespace}(${podUidOf(pod)})`;
+}
+
+export function isSidecar(container: Container): boolean {
+  return container.restartPolicy === 'Always';
+}
+
+/** Init containers and sidecars in their order, then the regular ones. */
+export function containersOf(pod: Pod): PodContainer[] {
+  return [
+    ...(pod.spec?.initContainers ?? []).map((container): PodContainer => ({ container, kind: initKind(container) })),
+    ...(pod.spec?.containers ?? []).map((container): PodContainer => ({ container, kind: 'regular' })),
+  ];
+}
+
+function initKind(container: Container): ContainerKind {
+  return isSidecar(container) ? 'sidecar' : 'init';
+}
+
+export function findContainer(pod: Pod, name: string): PodContainer | undefined {
+  return containersOf(pod).find((candidate) => candidate.container.name === name);
+}
+
+/** What an event about the pod as a whole refers to. */
+export function podReference(pod: Pod): ObjectReference {
+  const { name, namespace, uid, resourceVersion } = pod.metadata ?? {};
+  return {
+    kind: 'Pod',
+    apiVersion: 'v1',
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(name === undefined ? {} : { name }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(resourceVersion === undefined ? {} : { resourceVersion }),
+  };
+}
+
+/** What an event about one of its containers refers to. */
+export function containerReference(pod: Pod, name: string): ObjectReference {
+  const isRegular = pod.spec?.containers.some((container) => container.name === name) === true;
+  return { ...podReference(pod), fieldPath: `spec.${isRegular ? 'containers' : 'initContainers'}{${name}}` };
+}
+
+export function restartPolicyOf(pod: Pod): 'Always' | 'OnFailure' | 'Never' {
+  const policy = pod.spec?.restartPolicy;
+  return policy === 'OnFailure' || policy === 'Never' ? policy : 'Always';
+}
+
+export function isTerminalPhase(phase: string | undefined): boolean {
+  return phase === 'Succeeded' || phase === 'Failed';
+}

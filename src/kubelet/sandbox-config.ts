@@ -1,0 +1,61 @@
+import type { Pod } from '../api/gen/types.ts';
+import type { DnsConfig, NamespaceMode, PodSandboxConfig, PortMapping, PortProtocol } from '../cri/runtime.ts';
+import { sandboxAnnotations, sandboxLabels } from './container-labels.ts';
+import { podLogDirectory } from './node-layout.ts';
+import type { NodeLayout } from './node-layout.ts';
+import { podUidOf } from './pod-names.ts';
+
+const hostnameLengthMax = 63;
+
+/** The sandbox that a pod asks for. `nodeHostname`: for pods on the machine's network. */
+export function sandboxConfigOf(pod: Pod, attempt: number, layout: NodeLayout, nodeHostname: string): PodSandboxConfig {
+  const { metadata, spec } = pod;
+  return {
+    metadata: { name: metadata?.name ?? '', uid: podUidOf(pod), namespace: metadata?.namespace ?? '', attempt },
+    hostname: hostnameOf(pod, nodeHostname),
+    logDirectory: podLogDirectory(layout, pod),
+    dnsConfig: dnsConfigOf(pod),
+    portMappings: (spec?.containers ?? []).flatMap(({ ports }) =>
+      (ports ?? []).map(({ protocol, containerPort, hostPort, hostIP }): PortMapping => ({
+        protocol: protocolOf(protocol),
+        containerPort,
+        hostPort: hostPort ?? 0,
+        hostIp: hostIP ?? '',
+      })),
+    ),
+    labels: sandboxLabels(pod),
+    annotations: sandboxAnnotations(pod),
+    namespaces: {
+      network: modeOf(spec?.hostNetwork, 'pod'),
+      pid: modeOf(spec?.hostPID, spec?.shareProcessNamespace === true ? 'pod' : 'container'),
+      ipc: modeOf(spec?.hostIPC, 'pod'),
+    },
+  };
+}
+
+export function hostnameOf(pod: Pod, nodeHostname: string): string {
+  if (pod.spec?.hostNetwork === true) return nodeHostname;
+  const name = pod.spec?.hostnameOverride ?? pod.spec?.hostname ?? pod.metadata?.name ?? '';
+  return name.slice(0, hostnameLengthMax).replace(/[-.]+$/, '');
+}
+
+function modeOf(usesHost: boolean | undefined, otherwise: NamespaceMode): NamespaceMode {
+  return usesHost === true ? 'node' : otherwise;
+}
+
+function protocolOf(protocol: string | undefined): PortProtocol {
+  return protocol === 'UDP' || protocol === 'SCTP' ? protocol : 'TCP';
+}
+
+// There is no cluster DNS; a pod that brings its own servers gets them, others what the machine has.
+function dnsConfigOf(pod: Pod): DnsConfig | undefined {
+  const { dnsConfig } = pod.spec ?? {};
+  if (dnsConfig === undefined) return undefined;
+  return {
+    servers: dnsConfig.nameservers ?? [],
+    searches: dnsConfig.searches ?? [],
+    options: (dnsConfig.options ?? []).map(({ name, value }) =>
+      value === undefined ? (name ?? '') : `${name}:${value}`,
+    ),
+  };
+}

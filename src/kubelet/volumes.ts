@@ -1,0 +1,148 @@
+import type { HostPathVolumeSource, Volume } from '../api/gen/types.ts';
+import { StatusError } from '../base/status-error.ts';
+import type { DownwardFacts } from './downward-api.ts';
+import type { FileStat, NodeFiles } from './node-files.ts';
+import { podDirectory, volumeDirectory } from './node-layout.ts';
+import type { NodeLayout } from './node-layout.ts';
+import type { ObjectReader } from './object-reader.ts';
+import { podUidOf } from './pod-names.ts';
+import { apiVolumeTypes, volumeFilesOf } from './volume-files.ts';
+import type { VolumeFile } from './volume-files.ts';
+
+/** A volume that is there to be mounted. */
+export interface MountableVolume {
+  readonly hostPath: string;
+  /** Written by the kubelet: containers may only read it. */
+  readonly isReadOnly: boolean;
+}
+
+/** `volumes` by name, or why one could not be made: the text of the FailedMount event. */
+export type VolumesResult =
+  | { readonly kind: 'ready'; readonly volumes: ReadonlyMap<string, MountableVolume> }
+  | { readonly kind: 'failed'; readonly message: string };
+
+/**
+ * Makes the volumes of pods: emptyDir (always on disk), hostPath, and files from config maps, secrets and the downward API,
+ * which are brought up to date on every sync. Other types are refused by name.
+ */
+export class Volumes {
+  readonly #files: NodeFiles;
+  readonly #objects: ObjectReader;
+  readonly #layout: NodeLayout;
+  readonly #writtenByPod = new Map<string, Map<string, VolumeFile>>(); // pod uid -> host path -> as last written
+
+  constructor(deps: { readonly files: NodeFiles; readonly objects: ObjectReader; readonly layout: NodeLayout }) {
+    this.#files = deps.files;
+    this.#objects = deps.objects;
+    this.#layout = deps.layout;
+  }
+
+  /** Called on every sync before containers are started. */
+  async prepare(facts: DownwardFacts, signal: AbortSignal): Promise<VolumesResult> {
+    const volumes = new Map<string, MountableVolume>();
+    for (const [index, volume] of (facts.pod.spec?.volumes ?? []).entries()) {
+      try {
+        volumes.set(volume.name, await this.#prepareOne(facts, volume, index, signal));
+      } catch (error) {
+        if (!(error instanceof StatusError)) throw error;
+        return {
+          kind: 'failed',
+          message: `MountVolume.SetUp failed for volume "${volume.name}" : ${error.message}`,
+        };
+      }
+    }
+    return { kind: 'ready', volumes };
+  }
+
+  /** Removes what was made for a pod whose containers have ended; what was mounted from the node stays. */
+  async remove(podUid: string): Promise<void> {
+    this.#writtenByPod.delete(podUid);
+    await this.#files.remove(`${podDirectory(this.#layout, podUid)}/volumes`);
+  }
+
+  async #prepareOne(
+    facts: DownwardFacts,
+    volume: Volume,
+    index: number,
+    signal: AbortSignal,
+  ): Promise<MountableVolume> {
+    const podUid = podUidOf(facts.pod);
+    if (volume.hostPath !== undefined) {
+      await this.#checkHostPath(volume.hostPath);
+      return { hostPath: volume.hostPath.path, isReadOnly: false };
+    }
+    if (volume.emptyDir !== undefined || isUntyped(volume)) {
+      const hostPath = volumeDirectory(this.#layout, podUid, 'empty-dir', volume.name);
+      await this.#files.makeDirectory(hostPath, 0o777);
+      return { hostPath, isReadOnly: false };
+    }
+    for (const [field, type] of Object.entries(apiVolumeTypes)) {
+      if (!(field in volume)) continue;
+      const hostPath = volumeDirectory(this.#layout, podUid, type, volume.name);
+      const files = await volumeFilesOf(this.#objects, facts, volume, signal);
+      await this.#writeFiles(podUid, hostPath, files);
+      return { hostPath, isReadOnly: true };
+    }
+    const field = Object.keys(volume).find((key) => key !== 'name') ?? '';
+    throw new StatusError('BadRequest', `spec.volumes[${index}].${field} is not supported by this node`);
+  }
+
+  async #writeFiles(podUid: string, hostPath: string, files: readonly VolumeFile[]): Promise<void> {
+    const written = this.#writtenByPod.get(podUid) ?? new Map<string, VolumeFile>();
+    this.#writtenByPod.set(podUid, written);
+    await this.#files.makeDirectory(hostPath, 0o755);
+    const wanted = new Set<string>();
+    for (const file of files) {
+      const path = `${hostPath}/${file.path}`;
+      wanted.add(path);
+      if (sameFile(written.get(path), file)) continue;
+      if (file.path.includes('/')) await this.#files.makeDirectory(path.slice(0, path.lastIndexOf('/')), 0o755);
+      await this.#files.write(path, file.content, file.mode);
+      written.set(path, file);
+    }
+    for (const path of written.keys()) {
+      if (!path.startsWith(`${hostPath}/`) || wanted.has(path)) continue;
+      await this.#files.remove(path);
+      written.delete(path);
+    }
+  }
+
+  async #checkHostPath({ path, type = '' }: HostPathVolumeSource): Promise<void> {
+    const found = await this.#files.stat(path);
+    if (found === undefined && type === 'DirectoryOrCreate') return this.#files.makeDirectory(path, 0o755);
+    if (found === undefined && type === 'FileOrCreate') return this.#files.write(path, '', 0o644);
+    if (type === '') {
+      // Upstream leaves it to the runtime, which makes a directory.
+      if (found === undefined) await this.#files.makeDirectory(path, 0o755);
+      return undefined;
+    }
+    const wanted = hostPathKinds[type];
+    if (wanted === undefined) throw new StatusError('BadRequest', `unknown hostPath type ${JSON.stringify(type)}`);
+    if (found?.kind === wanted.kind) return undefined;
+    throw new StatusError('BadRequest', `hostPath type check failed: ${path} is not ${wanted.words}`);
+  }
+}
+
+const hostPathKinds: Readonly<Record<string, { readonly kind: FileStat['kind']; readonly words: string }>> = {
+  Directory: { kind: 'directory', words: 'a directory' },
+  DirectoryOrCreate: { kind: 'directory', words: 'a directory' },
+  File: { kind: 'file', words: 'a file' },
+  FileOrCreate: { kind: 'file', words: 'a file' },
+  Socket: { kind: 'socket', words: 'a socket file' },
+  CharDevice: { kind: 'charDevice', words: 'a character device' },
+  BlockDevice: { kind: 'blockDevice', words: 'a block device' },
+};
+
+// A volume without a type is an emptyDir; the API server's defaulting says so too.
+function isUntyped(volume: Volume): boolean {
+  return Object.keys(volume).every((key) => key === 'name');
+}
+
+function sameFile(a: VolumeFile | undefined, b: VolumeFile): boolean {
+  return (
+    a !== undefined &&
+    a.mode === b.mode &&
+    a.content.length === b.content.length &&
+    a.content.every((byte, index) => byte === b.content[index])
+  );
+}
