@@ -76,8 +76,10 @@ export function watchRequest(type: ResourceType, options: ClientWatchOptions): W
   return { method: 'GET', path: resourcePath(type, namespaceOf(options)), query, headers: jsonHeaders, body: '' };
 }
 
+/** The name counts only for a subresource: an object's own name is in its metadata. */
 export function createRequest(type: ResourceType, ref: PathRef, object: unknown, options?: WriteOptions): WireRequest {
-  return writeRequest('POST', resourcePath(type, ref), jsonBodyHeaders, object, options);
+  const target = ref.subresource === undefined ? namespaceOf(ref) : ref;
+  return writeRequest('POST', resourcePath(type, target), jsonBodyHeaders, object, options);
 }
 
 export function updateRequest(type: ResourceType, ref: PathRef, object: unknown, options?: WriteOptions): WireRequest {
