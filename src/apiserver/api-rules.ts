@@ -1,16 +1,4 @@
-/** What the API server takes from `src/api/` for each kind, in one place. */
-import type { FieldError } from '../api/field-error.ts';
-import type { ResourceType } from '../api/resources.ts';
-import type { FullObject } from './stored-object.ts';
-
-export function validateNew(_type: ResourceType, _object: FullObject): FieldError[] {
-  return [];
-}
-
-export function validateChanged(_type: ResourceType, _next: FullObject, _current: FullObject): FieldError[] {
-  return [];
-}
-
+/** Stand-ins until `src/api/` has its patches. */
 /** RFC 7386. Returns a new value. */
 export function mergePatch(document: unknown, patch: unknown): unknown {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;

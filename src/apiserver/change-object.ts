@@ -4,8 +4,8 @@ import type { Draft } from '../api/draft.ts';
 import { invalidError } from '../api/field-error.ts';
 import type { Namespace } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
+import { validateUpdate } from '../api/validation/validate.ts';
 import { StatusError } from '../base/status-error.ts';
-import { validateChanged } from './api-rules.ts';
 import { isFinished } from './deletion.ts';
 import { checkReplaces, keepMeta } from './object-meta.ts';
 import type { Change, Changed, WriteScope } from './registry.ts';
@@ -54,7 +54,9 @@ function decideChange(served: Served, part: Part, next: Draft<FullObject>, curre
   else if (part === 'status') served.strategy.prepareStatus(stored, before);
   else prepareFinalize(stored, before);
   stored.metadata.resourceVersion = String(current.modRevision);
-  const errors = validateChanged(served.type, served.conversion === undefined ? stored : next, before);
+  const [shownNext, shownBefore] =
+    served.conversion === undefined ? [stored, before] : [next, served.conversion.fromStored(before)];
+  const errors = validateUpdate(served.type, shownNext, shownBefore, part === 'object' ? '' : part);
   if (errors.length > 0) throw invalidError(served.type, before.metadata.name ?? '', errors);
   if ((before.metadata.generation ?? 0) > 0 && part === 'object' && specChanged(stored, before)) {
     stored.metadata.generation = (before.metadata.generation ?? 0) + 1;

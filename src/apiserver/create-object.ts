@@ -4,11 +4,11 @@ import type { Draft } from '../api/draft.ts';
 import { invalidError } from '../api/field-error.ts';
 import type { Namespace, Pod } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
+import { validateCreate } from '../api/validation/validate.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Entropy } from '../base/entropy.ts';
 import { StatusError, hasReason } from '../base/status-error.ts';
 import type { Compare, WriteOp } from '../store/store.ts';
-import { validateNew } from './api-rules.ts';
 import { fillNewMeta, generateName, wantsGeneratedName } from './object-meta.ts';
 import type { Registry, WriteScope } from './registry.ts';
 import { alreadyExists, forbidden, notFound } from './respond.ts';
@@ -77,7 +77,7 @@ export class ObjectCreator {
     served.strategy.prepareNew(stored);
     for (let tries = 1; ; tries++) {
       const holds = await this.#admit(served, namespace, stored, tries === 1, scope.signal);
-      const errors = validateNew(served.type, object);
+      const errors = validateCreate(served.type, object);
       if (errors.length > 0) throw invalidError(served.type, object.metadata.name ?? '', errors);
       try {
         return await served.registry.create(stored, scope, { holds, put: this.#companions(served, stored) });

@@ -6,6 +6,7 @@ import type { Log } from '../base/log.ts';
 import { messageOf } from '../base/status-error.ts';
 import type { Store } from '../store/store.ts';
 import type { StoredObject } from './stored-object.ts';
+import { transact } from './transact.ts';
 import type { WatchCache } from './watch-cache.ts';
 
 export const eventTtlMs = 3_600_000;
@@ -53,11 +54,11 @@ async function deleteAll(store: Store, due: readonly StoredObject[], signal: Abo
     const batch = due.slice(start, start + sweepBatchMax);
     const deletes = batch.map(({ key }) => ({ kind: 'delete', key }) as const);
     const compare = batch.map(({ key, modRevision }) => ({ key, modRevision }));
-    const result = await store.txn({ compare, then: deletes }, signal);
+    const result = await transact(store, compare, deletes, signal);
     if (result.succeeded) continue;
     // One of them was seen again meanwhile: take the others one by one.
     for (const { key, modRevision } of batch) {
-      await store.txn({ compare: [{ key, modRevision }], then: [{ kind: 'delete', key }] }, signal);
+      await transact(store, [{ key, modRevision }], [{ kind: 'delete', key }], signal);
     }
   }
 }

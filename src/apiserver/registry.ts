@@ -12,6 +12,7 @@ import { keyBytesMax } from '../store/store.ts';
 import { alreadyExists, conflict, notFound, objectModifiedText } from './respond.ts';
 import { StoredObject, encodeStored } from './stored-object.ts';
 import type { FullObject } from './stored-object.ts';
+import { transact } from './transact.ts';
 import type { WatchCache } from './watch-cache.ts';
 
 /** An update that loses this often against others gives up with `Conflict`. */
@@ -102,13 +103,9 @@ export class Registry {
       if ((await this.#store.get(key, scope.signal)).item !== undefined) throw alreadyExists(this.type, name);
       return this.#unsaved(key, value, 0);
     }
-    const result = await this.#store.txn(
-      {
-        compare: [{ key, modRevision: 0 }, ...also.holds],
-        then: [{ kind: 'put', key, value }, ...also.put],
-      },
-      scope.signal,
-    );
+    const holds = [{ key, modRevision: 0 }, ...also.holds];
+    const writes: WriteOp[] = [{ kind: 'put', key, value }, ...also.put];
+    const result = await transact(this.#store, holds, writes, scope.signal);
     if (result.succeeded) return this.#saved(key, value, result.revision, result.revision);
     if (result.current[0] !== undefined) throw alreadyExists(this.type, name);
     throw conflict(this.type, name, objectModifiedText);
@@ -151,7 +148,7 @@ export class Registry {
     let object: StoredObject = current;
     if (scope.dryRun) object = this.#unsaved(key, value, current.modRevision);
     else if (value !== current.value) {
-      const result = await this.#txn(current, [{ kind: 'put', key, value }], scope.signal);
+      const result = await this.#txn(current, { kind: 'put', key, value }, scope.signal);
       if (!result.succeeded) return { kind: 'lost', current: result.current[0] };
       object = this.#saved(key, value, current.createRevision, result.revision);
     }
@@ -172,14 +169,15 @@ export class Registry {
     | { readonly kind: 'lost'; readonly current: KeyValue | undefined }
   > {
     if (scope.dryRun) return { kind: 'written', changed: { object: current, removed: true } };
-    const result = await this.#txn(current, [{ kind: 'delete', key: current.key }], scope.signal);
+    const result = await this.#txn(current, { kind: 'delete', key: current.key }, scope.signal);
     if (!result.succeeded) return { kind: 'lost', current: result.current[0] };
     const object = this.#saved(current.key, current.value, current.createRevision, result.revision);
     return { kind: 'written', changed: { object, removed: true } };
   }
 
-  #txn(current: StoredObject, then: readonly WriteOp[], signal: AbortSignal): Promise<TxnResult> {
-    return this.#store.txn({ compare: [{ key: current.key, modRevision: current.modRevision }], then }, signal);
+  #txn(current: StoredObject, write: WriteOp, signal: AbortSignal): Promise<TxnResult> {
+    const { key, modRevision } = current;
+    return transact(this.#store, [{ key, modRevision }], [write], signal);
   }
 
   #saved(key: string, value: string, createRevision: number, modRevision: number): StoredObject {

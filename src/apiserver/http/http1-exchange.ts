@@ -1,0 +1,120 @@
+/** One request and its answer over HTTP/1.1. */
+import type http from 'node:http';
+import type { Socket } from 'node:net';
+import { finished } from 'node:stream/promises';
+import type { HttpResponse } from '../../base/http.ts';
+import { StatusError } from '../../base/status-error.ts';
+import { errorResponse } from '../respond.ts';
+import { bodyTooLarge, discard, emptyBody, endWith, queryOf, splitUrl, writePieces } from './exchange.ts';
+import type { Connection, ExchangeDeps } from './https-listener.ts';
+
+export function serveHttp1(
+  deps: ExchangeDeps,
+  connection: Connection,
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+): void {
+  deps.scope.start(async () => {
+    try {
+      await exchange(deps, connection, request, response);
+    } catch (error) {
+      if (!response.headersSent) response.writeHead(500, { connection: 'close' });
+      response.destroy();
+      throw error; // handlers do not throw for what a client did, so this is ours
+    }
+  });
+}
+
+async function exchange(
+  deps: ExchangeDeps,
+  connection: Connection,
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+): Promise<void> {
+  const body = await readBody(request, deps.limits.bodyBytesMax);
+  if (body === 'tooLarge') {
+    await write(deps, response, errorResponse(bodyTooLarge(deps.limits.bodyBytesMax)), true);
+    return;
+  }
+  if (body === 'broken') return; // the client is gone, or was too slow and has been told
+  const { path, search } = splitUrl(request.url ?? '/');
+  const answer = await deps.handle(
+    {
+      method: request.method ?? 'GET',
+      path,
+      query: queryOf(search),
+      // Node joins repeated headers into one text, but for set-cookie, which clients do not send.
+      headers: request.headers as Readonly<Record<string, string>>,
+      body,
+      user: connection.user,
+    },
+    connection.signal,
+  );
+  await write(deps, response, request.method === 'HEAD' ? { ...answer, body: '' } : answer, false);
+}
+
+/** The whole body; `broken`: it did not come to its end. */
+async function readBody(request: http.IncomingMessage, bytesMax: number): Promise<Uint8Array | 'tooLarge' | 'broken'> {
+  const { headers } = request;
+  if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return emptyBody;
+  if (Number(headers['content-length'] ?? 0) > bytesMax) return 'tooLarge';
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  request.on('data', (chunk: Buffer) => {
+    sizeBytes += chunk.length;
+    if (sizeBytes <= bytesMax) chunks.push(chunk);
+    else request.destroy();
+  });
+  try {
+    await finished(request);
+  } catch {
+    return sizeBytes > bytesMax ? 'tooLarge' : 'broken'; // the connection ended first
+  }
+  const [only] = chunks;
+  return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+}
+
+async function write(
+  deps: ExchangeDeps,
+  response: http.ServerResponse,
+  answer: HttpResponse,
+  close: boolean,
+): Promise<void> {
+  const { body } = answer;
+  if (response.destroyed) {
+    await discard(body);
+    return;
+  }
+  const { writeTimeoutMs } = deps.limits;
+  if (typeof body === 'string' || body instanceof Uint8Array) {
+    const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
+    const headers: Record<string, string | number> = { ...answer.headers, 'content-length': length };
+    if (close) headers['connection'] = 'close';
+    response.writeHead(answer.status, headers);
+    endWith(response, body, writeTimeoutMs);
+    return;
+  }
+  response.writeHead(answer.status, answer.headers);
+  response.flushHeaders();
+  await writePieces(response, body, writeTimeoutMs);
+}
+
+const codes: Readonly<Record<string, readonly [status: number, error: StatusError]>> = {
+  HPE_HEADER_OVERFLOW: [431, new StatusError('RequestEntityTooLarge', 'the request headers are too large')],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, new StatusError('Timeout', 'the request did not come in time')],
+};
+
+/** What is no HTTP, or too slow, gets a last answer. */
+export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, failure] = codes[error.code ?? ''] ?? [400, new StatusError('BadRequest', 'the request is not HTTP')];
+  const body = errorResponse(failure).body;
+  const text = typeof body === 'string' ? body : '';
+  socket.end(
+    `HTTP/1.1 ${status} ${failure.reason}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+  );
+}
