@@ -80,7 +80,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** The error of a failed answer: from its `metav1.Status`, or, if it has none (a proxy's page, say), from the HTTP code. */
+/** The error of a failed answer: from its `metav1.Status`, or, if it has none (a proxy's page), from the HTTP code. */
 export function errorOfAnswer(httpCode: number, text: string): StatusError {
   let parsed: unknown;
   try {

@@ -16,7 +16,7 @@ export interface ControllerDeps {
   readonly log: Log;
 }
 
-/** Starts `workers` workers under `scope` once all of `synced` have their first list. Failures are logged and retried. */
+/** Starts `workers` workers under `scope` once all of `synced` have their first list. Failures are retried. */
 export function startWorkers(
   scope: TaskScope,
   deps: ControllerDeps,

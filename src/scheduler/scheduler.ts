@@ -49,8 +49,9 @@ interface WaitingPod {
  *     scope.start((signal) => nodes.run(signal));
  *     scope.start((signal) => scheduler.run(signal));
  *
- * Construct it before the informers run. A node that is not Ready takes no pods, also before a controller has tainted it.
- * There is no preemption; pods with required pod affinity or DoNotSchedule spreading are told that they are not supported.
+ * Construct it before the informers run. A node that is not Ready takes no pods, also before a controller has tainted
+ * it. There is no preemption; pods with required pod affinity or DoNotSchedule spreading are told that they are not
+ * supported.
  */
 export class Scheduler {
   readonly #deps: SchedulerDeps;
@@ -294,7 +295,7 @@ function referenceTo(pod: Pod): ObjectReference {
   return { apiVersion: 'v1', kind: 'Pod', namespace, name, uid, resourceVersion };
 }
 
-/** Both bound, and of one generation: the API server counts every change of the spec (labels are of no account here). */
+/** Both bound, and of one generation: the API server counts every change of the spec (labels do not matter here). */
 function isSameSpec(previous: Pod | undefined, current: Pod): boolean {
   const { uid, generation } = current.metadata ?? {};
   if (generation === undefined || previous?.metadata?.uid !== uid) return false;

@@ -25,8 +25,8 @@ interface Entry {
 }
 
 /**
- * The pods that wait for a node, by uid: the highest priority first, then first come, first served. Reads no clock: every
- * `nowMs` is `monoMs()`. Upstream: the scheduler's `PriorityQueue`.
+ * The pods that wait for a node, by uid: the highest priority first, then first come, first served. Reads no clock:
+ * every `nowMs` is `monoMs()`. Upstream: the scheduler's `PriorityQueue`.
  */
 export class SchedulingQueue {
   readonly #entries = new Map<string, Entry>();

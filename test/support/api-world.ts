@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { Node, Pod } from '../../src/api/gen/types.ts';
 import { resources } from '../../src/api/resources.ts';
 import { ApiServer } from '../../src/apiserver/api-server.ts';
@@ -16,8 +17,8 @@ import { MemoryStore } from '../../src/store/memory-store.ts';
 const never = new AbortController().signal;
 
 /**
- * The real API server over the memory store in virtual time, for tests of what lives on it. Objects cross as text, as in
- * production. Advance the clock to let anything happen; `close` checks that no timer is left.
+ * The real API server over the memory store in virtual time, for tests of what lives on it. Objects cross as text, as
+ * in production. Advance the clock to let anything happen; `close` fails if a timer is left.
  */
 export async function startApiWorld(seed: string, log: Log = noLog) {
   const clock = new VirtualClock({ epochMs: Date.UTC(2026, 0, 1) });
@@ -53,6 +54,7 @@ export async function startApiWorld(seed: string, log: Log = noLog) {
     async close(): Promise<void> {
       await scope.close();
       await clock.advance(0);
+      assert.deepEqual(clock.pendingNames(), []);
     },
   };
 }
