@@ -1,0 +1,214 @@
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { formatTime } from '../../api/time.ts';
+import { messageOf, StatusError } from '../../base/status-error.ts';
+import type { ClusterHandle } from '../../main/livelet.ts';
+import { CliError } from '../cli-error.ts';
+import { timerNames } from '../cli-io.ts';
+import {
+  dataDirFlag,
+  dataDirOf,
+  findRunning,
+  liveletHome,
+  removePidFile,
+  startTicksOf,
+  writePidFile,
+  type RunningCluster,
+} from '../livelet-home.ts';
+import { fileLog } from '../file-log.ts';
+import { firstFreePort } from '../free-port.ts';
+import type { Verb, VerbCall } from '../verb.ts';
+
+export const verb: Verb = {
+  usage: 'up [--data-dir DIR] [--port N] [--node-name NAME] [--runtime process] [--detach]',
+  help: `Start a cluster in this process: API server, scheduler, controllers and one node. Prints one line when the node is Ready,
+and runs until Ctrl-C or SIGTERM: then pods are ended gracefully (a second signal ends at once). Objects stay in the data directory.`,
+  connects: false,
+  flags: [
+    dataDirFlag,
+    {
+      name: 'port',
+      kind: 'int',
+      help: 'TCP port of the API server on 127.0.0.1; 0: any free one. Default: 6443, or the next free one.',
+    },
+    { name: 'node-name', kind: 'string', help: "Name of the node. Default: this computer's host name." },
+    { name: 'runtime', kind: 'string', fallback: 'process', help: 'What runs the containers: process.' },
+    { name: 'detach', kind: 'bool', help: 'Start it in the background, wait until it is Ready, and return.' },
+  ],
+  run: (call) => (call.flags.bool('detach') ? runDetached(call) : runHere(call)),
+};
+
+const logName = 'livelet.log';
+const defaultPort = 6_443;
+const portMax = 65_535;
+const detachedStartMs = 30_000;
+const detachedPollMs = 20;
+const stopGraceMs = 5_000;
+
+async function runHere(call: VerbCall): Promise<number> {
+  const { io, signal } = call;
+  const dataDir = dataDirOf(call.flags, io);
+  checkWords(call);
+  const already = findRunning(dataDir);
+  if (already !== undefined) throw alreadyRuns(dataDir, already);
+  const cluster = await startOrExplain(call, dataDir);
+  try {
+    const running = runningCluster(call, cluster);
+    writePidFile(dataDir, running);
+    for (const notice of cluster.notices) io.err(`note: ${notice}\n`);
+    io.out(readyLine(running, dataDir === liveletHome(io.env, io.homeDir)));
+    const reason = await untilStopped(cluster, signal);
+    if (reason === 'brokeDown') return 1;
+    await cluster.stop(stopGraceMs);
+    return 0;
+  } finally {
+    removePidFile(dataDir);
+    await cluster.stop(stopGraceMs);
+  }
+}
+
+function checkWords({ args, flags }: VerbCall): void {
+  if (args.length > 0) throw new CliError(`up takes no arguments: ${args.join(' ')}`);
+  const runtime = flags.string('runtime');
+  if (runtime !== 'process') throw new CliError(`unknown runtime "${runtime}": it can only be process`);
+  const port = flags.int('port');
+  if (port < 0 || port > portMax) throw new CliError(`--port ${port} is not between 0 and ${portMax}`);
+}
+
+function alreadyRuns(dataDir: string, running: RunningCluster): CliError {
+  return new CliError(`a cluster already runs on ${dataDir} (process ${running.pid}, ${running.url})`);
+}
+
+async function startOrExplain({ flags, io }: VerbCall, dataDir: string): Promise<ClusterHandle> {
+  try {
+    fs.mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    fs.accessSync(dataDir, fs.constants.W_OK | fs.constants.X_OK);
+  } catch (error) {
+    throw new CliError(`the data directory ${dataDir} cannot be written: ${messageOf(error)}`, { cause: error });
+  }
+  const port = flags.has('port') ? flags.int('port') : await firstFreePort(defaultPort);
+  const nodeName = flags.optional('node-name');
+  // Loaded here, since it is most of the program: other verbs start without it.
+  const { startCluster } = await import('../../main/cluster.ts');
+  try {
+    return await startCluster({
+      dataDir,
+      port,
+      runtime: 'process',
+      log: fileLog(path.join(dataDir, logName), io.clock),
+      ...(nodeName === undefined ? {} : { nodeName }),
+    });
+  } catch (error) {
+    const running = findRunning(dataDir);
+    if (running !== undefined) throw alreadyRuns(dataDir, running);
+    // Its message says what to do; the reason is for programs.
+    if (error instanceof StatusError) throw new CliError(oneLine(error.message), { cause: error });
+    throw new CliError(`the cluster did not start: ${oneLine(messageOf(error))}`, { cause: error });
+  }
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, ' ');
+}
+
+function runningCluster({ flags, io }: VerbCall, cluster: ClusterHandle): RunningCluster {
+  return {
+    pid: process.pid,
+    startTicks: startTicksOf(process.pid),
+    startedAt: formatTime(io.clock.wallMs()),
+    url: cluster.url,
+    nodeName: cluster.nodeName,
+    runtime: flags.string('runtime'),
+    kubeconfigPath: cluster.kubeconfigPath,
+  };
+}
+
+function readyLine(running: RunningCluster, isDefaultHome: boolean): string {
+  const use = isDefaultHome ? 'export KUBECONFIG=$(livelet kubeconfig)' : `export KUBECONFIG=${running.kubeconfigPath}`;
+  return `node ${running.nodeName} is Ready, API server at ${running.url}; ${use}\n`;
+}
+
+async function untilStopped(cluster: ClusterHandle, signal: AbortSignal): Promise<'asked' | 'brokeDown'> {
+  const asked = new Promise<'asked'>((resolve) => {
+    if (signal.aborted) resolve('asked');
+    signal.addEventListener('abort', () => resolve('asked'), { once: true });
+  });
+  const ended = cluster.stopped.then(
+    () => 'asked' as const,
+    (error: unknown) => {
+      throw new CliError(`the cluster broke down: ${messageOf(error)}`, { cause: error });
+    },
+  );
+  return await Promise.race([asked, ended]);
+}
+
+/** Starts this program again in the background, with its output in `livelet.log`, and waits for its pid file. */
+async function runDetached(call: VerbCall): Promise<number> {
+  const { flags, io, signal } = call;
+  const dataDir = dataDirOf(flags, io);
+  checkWords(call);
+  const already = findRunning(dataDir);
+  if (already !== undefined) throw alreadyRuns(dataDir, already);
+  const logPath = path.join(dataDir, logName);
+  const log = openLog(dataDir, logPath);
+  const script = process.argv[1] ?? '';
+  const words = ['up', '--data-dir', dataDir, ...passedOn(call)];
+  const child = spawn(process.execPath, [...process.execArgv, script, ...words], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    cwd: '/',
+  });
+  fs.closeSync(log);
+  let exitCode: number | undefined;
+  child.once('exit', (code) => {
+    exitCode = code ?? 1;
+  });
+  child.once('error', () => {
+    exitCode = 1;
+  });
+  const untilMs = io.clock.monoMs() + detachedStartMs;
+  for (;;) {
+    const running = findRunning(dataDir);
+    if (running?.pid === child.pid && running !== undefined) {
+      child.unref();
+      for (const line of newLines(logPath).filter((text) => text.startsWith('note: '))) io.err(`${line}\n`);
+      io.out(readyLine(running, dataDir === liveletHome(io.env, io.homeDir)));
+      return 0;
+    }
+    if (exitCode !== undefined) throw new CliError(lastError(logPath), { verbatim: true });
+    if (io.clock.monoMs() > untilMs) {
+      child.kill('SIGTERM');
+      throw new CliError(`the cluster was not Ready within ${detachedStartMs / 1_000} s; see ${logPath}`);
+    }
+    await io.clock.sleep(detachedPollMs, timerNames.upWait, signal);
+  }
+}
+
+function openLog(dataDir: string, logPath: string): number {
+  try {
+    fs.mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    return fs.openSync(logPath, 'a', 0o600);
+  } catch (error) {
+    throw new CliError(`the data directory ${dataDir} cannot be written: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function passedOn({ flags }: VerbCall): string[] {
+  const nodeName = flags.optional('node-name');
+  return [
+    ...(flags.has('port') ? ['--port', String(flags.int('port'))] : []),
+    ...(nodeName === undefined ? [] : ['--node-name', nodeName]),
+    '--runtime',
+    flags.string('runtime'),
+  ];
+}
+
+function newLines(logPath: string): string[] {
+  return fs.readFileSync(logPath, 'utf8').split('\n');
+}
+
+function lastError(logPath: string): string {
+  const lines = newLines(logPath).filter((line) => line !== '');
+  return lines.findLast((line) => line.startsWith('error: ')) ?? lines.at(-1) ?? 'error: the cluster did not start';
+}
