@@ -4,7 +4,7 @@ import path from 'node:path';
 import { StatusError } from '../../base/status-error.ts';
 import type { Mount, PulledImage, RuntimeImage } from '../runtime.ts';
 import { baseImageRepositories, findBaseImage } from './base-images.ts';
-import { imageNameText, parseImageName, type ImageName } from './image-name.ts';
+import { imageNameText, parseImageName, type ImageName } from '../image-name.ts';
 import { readDirectoryImage, type ImageConfig } from './image-config.ts';
 import { readJsonFile, writeJsonFile } from './json-file.ts';
 import { findTool } from './shell-tools.ts';

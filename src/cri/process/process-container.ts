@@ -4,6 +4,7 @@ import { StatusError, invariant, messageOf, unreachable } from '../../base/statu
 import type { TaskScope } from '../../base/task-scope.ts';
 import type { ContainerEventKind, ContainerRuntimeState, RuntimeContainerStatus } from '../runtime.ts';
 import { startErrorText } from '../start-error.ts';
+import { untilAborted } from '../until-aborted.ts';
 import type { CgroupLimits } from './cgroups.ts';
 import { ContainerLog, type ContainerLogDeps } from './container-log.ts';
 import type { ContainerLaunch, LaunchedProcess, Launcher } from './launcher.ts';
@@ -230,21 +231,5 @@ function runtimeState(kind: State['kind']): ContainerRuntimeState {
       return kind;
     default:
       return unreachable(kind);
-  }
-}
-
-/** `promise`, or the abort, whichever comes first. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let onAbort: () => void = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    // The contract of an abort: its reason, unwrapped.
-    onAbort = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }
