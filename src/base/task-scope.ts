@@ -1,3 +1,13 @@
+let prepareSignal: (signal: AbortSignal) => void = () => {};
+
+/**
+ * Sets what is done with the signal of each scope from now on. For hosts only: Node.js warns of a leak when more than ten
+ * listen to one signal, as many tasks of one scope rightly do.
+ */
+export function prepareScopeSignals(prepare: (signal: AbortSignal) => void): void {
+  prepareSignal = prepare;
+}
+
 /**
  * Owns every background task started under it: `close()` aborts them, waits for all of them, and reports the first real
  * failure. A task that fails takes its siblings down. Nothing in the program runs outside a scope.
@@ -9,6 +19,7 @@ export class TaskScope {
   #failure: unknown;
 
   constructor(parent?: AbortSignal) {
+    prepareSignal(this.#controller.signal);
     const onParentAbort = (): void => this.#controller.abort(parent?.reason);
     parent?.addEventListener('abort', onParentAbort, { once: true });
     this.#detach = () => parent?.removeEventListener('abort', onParentAbort);

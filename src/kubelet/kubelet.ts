@@ -78,6 +78,8 @@ export interface KubeletOptions {
   readonly hostInfo: HostInfo;
   /** Beside those that every node has. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** Likewise. */
+  readonly annotations?: Readonly<Record<string, string>>;
   /** For pods' directories and volumes; upstream `/var/lib/kubelet`. */
   readonly rootDir: string;
   /** For containers' logs; upstream `/var/log/pods`. */
@@ -153,6 +155,7 @@ export class Kubelet {
         allocatable,
         hostInfo: options.hostInfo,
         labels: options.labels ?? {},
+        annotations: options.annotations ?? {},
       },
     );
     this.handle = nodeServerHandler({

@@ -21,6 +21,7 @@ export interface NodeFacts {
   readonly hostInfo: HostInfo;
   /** Beside those that every node has. */
   readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
 }
 
 /** What was last seen of the runtime. */
@@ -49,7 +50,7 @@ export function newNode(facts: NodeFacts, status: NodeStatus): Node {
         'kubernetes.io/hostname': facts.hostname,
         'kubernetes.io/os': operatingSystem,
       },
-      annotations: { 'volumes.kubernetes.io/controller-managed-attach-detach': 'true' },
+      annotations: { ...facts.annotations, 'volumes.kubernetes.io/controller-managed-attach-detach': 'true' },
     },
     spec: {},
     status,

@@ -1,6 +1,35 @@
+import { setMaxListeners } from 'node:events';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { applyJsonPatch } from '../host/json-patch.ts';
+import { HostClock } from '../host/host-clock.ts';
+import { HostEntropy } from '../host/host-entropy.ts';
+import { HostNodeFiles } from '../host/node-files.ts';
+import { ensurePki } from '../host/pki.ts';
+import type { Pki } from '../host/pki.ts';
+import { HostProbeTransport } from '../host/probe-transport.ts';
+import { renderKubeconfig } from '../host/render-kubeconfig.ts';
+import { PrometheusMetrics } from '../host/prometheus-metrics.ts';
+import { HttpsListener } from '../apiserver/http/https-listener.ts';
+import { resources } from '../api/resources.ts';
+import type { HttpHandler } from '../base/http.ts';
 import type { Log } from '../base/log.ts';
+import { noLog } from '../base/log.ts';
+import { StatusError, messageOf } from '../base/status-error.ts';
+import { TaskScope, prepareScopeSignals } from '../base/task-scope.ts';
 import type { Client } from '../client/client.ts';
+import { CorrelatingEventRecorder } from '../client/correlating-event-recorder.ts';
+import { ProcessRuntime } from '../cri/process/process-runtime.ts';
+import { Kubelet } from '../kubelet/kubelet.ts';
 import type { ProbeAttempt } from '../kubelet/probes/prober.ts';
+import { openLmdbStore } from '../store/lmdb/lmdb-store.ts';
+import { MemoryStore } from '../store/memory-store.ts';
+import type { Store } from '../store/store.ts';
+import { startControlPlane } from './control-plane.ts';
+import type { ControlPlane } from './control-plane.ts';
+import { hostCapacity, hostInfo, hostIp, hostNodeName } from './host-facts.ts';
+import { packageVersion } from './package-version.ts';
 
 /** How to start a cluster; every field has a default that suits a test. */
 export interface ClusterOptions {
@@ -47,10 +76,264 @@ export interface ClusterHandle {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+const host = '127.0.0.1';
+const readyMsMax = 30_000;
+const stopGraceMsDefault = 5_000;
+const kubeletPort = 10_250; // as upstream reports it; the API server reaches this node in process
+prepareScopeSignals((signal) => setMaxListeners(0, signal));
+
+const imagesDir = path.resolve(import.meta.dirname, '../../images');
+
 /**
  * Starts API server, scheduler, controllers and one node in this process; resolves when the node is Ready and the default
  * service account is there, so that the next request succeeds. Errors: `StatusError` whose message says what to do.
  */
-export function startCluster(_options: ClusterOptions = {}): Promise<ClusterHandle> {
-  return Promise.reject(new Error('not wired yet'));
+export async function startCluster(options: ClusterOptions = {}): Promise<ClusterHandle> {
+  const opened = new Opened();
+  try {
+    return await startClusterIn(opened, options);
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+/** What was opened so far, to be closed in reverse order. */
+class Opened {
+  readonly #closers: (() => Promise<void> | void)[] = [];
+
+  add(close: () => Promise<void> | void): void {
+    this.#closers.push(close);
+  }
+
+  /** Closes everything, whatever fails on the way; throws the first failure at the end. */
+  async close(): Promise<void> {
+    let failure: unknown;
+    for (let close = this.#closers.pop(); close !== undefined; close = this.#closers.pop()) {
+      try {
+        await close();
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    if (failure !== undefined) throw failure;
+  }
+}
+
+interface Parts {
+  readonly scope: TaskScope;
+  readonly clock: HostClock;
+  readonly entropy: HostEntropy;
+  readonly log: Log;
+  readonly dataDir: string;
+  readonly nodeName: string;
+  readonly store: Store;
+  readonly pki: Pki;
+  readonly runtime: ProcessRuntime;
+}
+
+async function startClusterIn(opened: Opened, options: ClusterOptions): Promise<ClusterHandle> {
+  const parts = await openParts(opened, options);
+  const { scope, log, dataDir, nodeName, pki, runtime } = parts;
+  const nodeHandlers = new Map<string, HttpHandler>();
+  let address = '';
+  const metrics = new PrometheusMetrics();
+  const plane = await startControlPlane(
+    scope,
+    {
+      ...parts,
+      metrics,
+      jsonPatch: applyJsonPatch,
+      nodes(name, request, signal) {
+        const handle = nodeHandlers.get(name);
+        if (handle !== undefined) return handle(request, signal);
+        throw new StatusError('ServiceUnavailable', `no way to the server of node ${name}`);
+      },
+    },
+    { hostName: hostNodeName(), serverAddress: () => address },
+  );
+  const listener = new HttpsListener(
+    { handle: plane.server.handle, log },
+    { host, certificate: pki.serverCertPem, key: pki.serverKeyPem, clientCa: pki.caPem },
+  );
+  const { port } = await listener.listen(options.port ?? 0);
+  opened.add(() => listener.close());
+  address = `${host}:${port}`;
+  const kubelet = startKubelet(opened, parts, plane, options);
+  nodeHandlers.set(nodeName, kubelet.handle);
+
+  const kubeconfig = renderKubeconfig({
+    server: `https://${address}`,
+    clusterName: 'livelet',
+    userName: 'kubernetes-admin',
+    caPem: pki.caPem,
+    clientCertPem: pki.adminCertPem,
+    clientKeyPem: pki.adminKeyPem,
+  });
+  const kubeconfigPath = path.join(dataDir, 'kubeconfig');
+  writeSecret(kubeconfigPath, kubeconfig);
+  const client = plane.clientOf('kubernetes-admin', ['system:masters', 'system:authenticated']);
+  await untilNodeReady(client, nodeName, parts);
+  log.info('clusterReady', { url: `https://${address}`, nodeName });
+
+  return clusterHandle(
+    opened,
+    scope,
+    {
+      url: `https://${address}`,
+      kubeconfig,
+      kubeconfigPath,
+      dataDir,
+      nodeName,
+      client,
+      notices: noticesOf(runtime),
+    },
+    (graceMs) => kubelet.shutdown(graceMs, new AbortController().signal),
+  );
+}
+
+type HandleFacts = Omit<ClusterHandle, 'stopped' | 'stop' | typeof Symbol.asyncDispose>;
+
+function clusterHandle(
+  opened: Opened,
+  scope: TaskScope,
+  facts: HandleFacts,
+  endContainers: (graceMs: number) => Promise<void>,
+): ClusterHandle {
+  let stopping: Promise<void> | undefined;
+  const stop = (graceMs = stopGraceMsDefault): Promise<void> => {
+    stopping ??= (async () => {
+      try {
+        if (scope.failure === undefined) await endContainers(graceMs);
+      } finally {
+        await opened.close();
+      }
+    })();
+    return stopping;
+  };
+  const stopped = new Promise<void>((resolve, reject) => {
+    const onAbort = (): void => {
+      stop().then(resolve, reject);
+    };
+    scope.signal.addEventListener('abort', onAbort, { once: true });
+  });
+  stopped.catch(() => {}); // also told by stop(); nobody need listen here
+  return { ...facts, stopped, stop, [Symbol.asyncDispose]: () => stop() };
+}
+
+/** Directory, store, certificates and runtime, at the same time: each takes a good part of the start. */
+async function openParts(opened: Opened, options: ClusterOptions): Promise<Parts> {
+  const clock = new HostClock();
+  const entropy = new HostEntropy();
+  const log = options.log ?? noLog;
+  const nodeName = options.nodeName ?? hostNodeName();
+  const dataDir = options.dataDir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'livelet-'));
+  if (options.dataDir === undefined) opened.add(() => fs.rmSync(dataDir, { recursive: true, force: true }));
+  // First, since it locks the directory.
+  const wantsLmdb = (options.store ?? (options.dataDir === undefined ? 'memory' : 'lmdb')) === 'lmdb';
+  const store = wantsLmdb ? await openLmdbStore({ directory: dataDir, log }) : new MemoryStore();
+  opened.add(() => store.close());
+  const scope = new TaskScope();
+  const opening = ProcessRuntime.open(
+    { clock, entropy, log },
+    { stateDir: path.join(dataDir, 'runtime'), imagesDir, version: packageVersion() },
+    scope.signal,
+  );
+  opened.add(async () => (await opening).close());
+  const pki = await ensurePki(dataDir, { nodeName, ipAddresses: [] }, { clock, log });
+  const runtime = await opening;
+  opened.add(() => scope.close());
+  return { scope, clock, entropy, log, dataDir, nodeName, store, pki, runtime };
+}
+
+function startKubelet(opened: Opened, parts: Parts, plane: ControlPlane, options: ClusterOptions): Kubelet {
+  const { scope, clock, entropy, log, dataDir, nodeName, runtime } = parts;
+  const client = plane.clientOf(`system:node:${nodeName}`, ['system:nodes', 'system:authenticated']);
+  const recorder = new CorrelatingEventRecorder({
+    client,
+    clock,
+    entropy,
+    log,
+    source: { component: 'kubelet', host: nodeName },
+  });
+  const transport = new HostProbeTransport();
+  const { onProbeAttempt } = options;
+  const kubelet = new Kubelet(
+    {
+      client,
+      runtime,
+      clock,
+      entropy,
+      log,
+      metrics: new PrometheusMetrics(),
+      probeMetrics: new PrometheusMetrics(),
+      recorder,
+      files: new HostNodeFiles(),
+      transport,
+      ...(onProbeAttempt === undefined ? {} : { onProbeAttempt }),
+    },
+    {
+      nodeName,
+      hostname: os.hostname(),
+      nodeIps: [hostIp()],
+      kubeletPort,
+      capacity: hostCapacity(dataDir),
+      hostInfo: hostInfo(),
+      // The scheduler then knows that two pods cannot listen on one port.
+      annotations: runtime.isolation.network === 'host' ? { 'livelet.dev/pod-network': 'host' } : {},
+      rootDir: path.join(dataDir, 'kubelet'),
+      podLogsDir: path.join(dataDir, 'pods'),
+    },
+  );
+  scope.start((signal) => recorder.run(signal));
+  scope.start((signal) => kubelet.run(signal));
+  opened.add(() => transport.close());
+  return kubelet;
+}
+
+async function untilNodeReady(client: Client, nodeName: string, { clock, scope }: Parts): Promise<void> {
+  const waiting = new TaskScope(scope.signal);
+  const late = new StatusError('Timeout', `node ${nodeName} was not Ready within ${readyMsMax / 1_000} s`);
+  waiting.start(async (signal) => {
+    await clock.sleep(readyMsMax, 'cluster.ready', signal);
+    throw late;
+  });
+  const found = new Error('found');
+  waiting.start(async (signal) => {
+    const options = { fieldSelector: `metadata.name=${nodeName}` };
+    for await (const event of client.watch(resources.nodes, options, signal)) {
+      if (event.type === 'BOOKMARK') continue;
+      const ready = event.object.status?.conditions?.find(({ type }) => type === 'Ready');
+      if (ready?.status === 'True') throw found;
+    }
+  });
+  await new Promise<void>((resolve) => {
+    if (waiting.signal.aborted) resolve();
+    waiting.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await waiting.close().catch(() => {}); // its failure is looked at below
+  if (waiting.failure === found) return;
+  throw waiting.failure ?? scope.failure ?? new StatusError('InternalError', messageOf(waiting.signal.reason));
+}
+
+function noticesOf(runtime: ProcessRuntime): string[] {
+  const { kind, network, reason } = runtime.isolation;
+  const notices: string[] = [];
+  if (kind === 'none') {
+    notices.push(
+      `containers are plain process groups, not isolated (${reason}); ` +
+        'an app without a SIGTERM handler dies of SIGTERM (143), where in a container it would survive until SIGKILL (137)',
+    );
+  }
+  if (network === 'host') {
+    notices.push("pods share this computer's network, so that two of them cannot listen on one port");
+  }
+  return notices;
+}
+
+/** In one step, readable by its owner only. */
+function writeSecret(file: string, text: string): void {
+  const temporary = `${file}.new`;
+  fs.writeFileSync(temporary, text, { mode: 0o600 });
+  fs.renameSync(temporary, file);
 }

@@ -1,0 +1,63 @@
+import type { Node, Pod } from '../api/gen/types.ts';
+import { resources } from '../api/resources.ts';
+import { ApiServer } from '../apiserver/api-server.ts';
+import type { ApiServerDeps } from '../apiserver/api-server.ts';
+import type { Log } from '../base/log.ts';
+import type { TaskScope } from '../base/task-scope.ts';
+import { InProcessClient } from '../client/in-process-client.ts';
+import { ListWatchInformer } from '../client/list-watch-informer.ts';
+import { startControllers } from '../controllers/controllers.ts';
+import { Scheduler } from '../scheduler/scheduler.ts';
+
+export interface ControlPlaneOptions {
+  /** For the scheduler's events: `reportingInstance: default-scheduler-HOST`. */
+  readonly hostName: string;
+  /** `HOST:PORT` that clients reach the server at; asked at each request. */
+  readonly serverAddress?: () => string;
+}
+
+/** API server, scheduler and controllers, in one process, whatever the clock and the store. */
+export interface ControlPlane {
+  readonly server: ApiServer;
+  /** A client in process, as this user. */
+  clientOf(name: string, groups: readonly string[]): InProcessClient;
+}
+
+/**
+ * Starts them under `scope` and resolves when the API server answers. The scheduler and the controllers share their
+ * caches of pods and nodes.
+ */
+export async function startControlPlane(
+  scope: TaskScope,
+  deps: ApiServerDeps,
+  options: ControlPlaneOptions,
+): Promise<ControlPlane> {
+  const { clock, entropy } = deps;
+  const serverOptions = options.serverAddress === undefined ? {} : { serverAddress: options.serverAddress };
+  const server = new ApiServer({ ...deps, entropy: entropy.fork('apiserver') }, serverOptions);
+  scope.start((signal) => server.run(signal));
+  await server.ready(scope.signal);
+  const clientOf = (name: string, groups: readonly string[]): InProcessClient =>
+    new InProcessClient({ handle: server.handle, user: { name, groups } });
+
+  const log: Log = deps.log;
+  const scheduling = clientOf('system:kube-scheduler', ['system:authenticated']);
+  const controlling = clientOf('system:kube-controller-manager', ['system:authenticated']);
+  const informing = { client: controlling, clock, log };
+  const pods = new ListWatchInformer<Pod>({ ...informing, type: resources.pods, entropy: entropy.fork('pods') });
+  const nodes = new ListWatchInformer<Node>({ ...informing, type: resources.nodes, entropy: entropy.fork('nodes') });
+  const scheduler = new Scheduler({
+    client: scheduling,
+    pods,
+    nodes,
+    clock,
+    entropy: entropy.fork('scheduler'),
+    log,
+    hostName: options.hostName,
+  });
+  startControllers(scope, { client: controlling, clock, entropy: entropy.fork('controllers'), log, pods, nodes });
+  scope.start((signal) => scheduler.run(signal));
+  scope.start((signal) => pods.run(signal));
+  scope.start((signal) => nodes.run(signal));
+  return { server, clientOf };
+}
