@@ -38,6 +38,7 @@ import type { BodyCodecs } from './request-body.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { ResourceRequests, verbOf } from './resource-requests.ts';
 import { errorResponse, noSuchPath, wrongMethod } from './respond.ts';
+import { answerReview } from './review-requests.ts';
 import { Router } from './route.ts';
 import type { Route } from './route.ts';
 import { servedOf, servedResources, servedTypes, storedTypes } from './served.ts';
@@ -76,6 +77,7 @@ export class ApiServer {
   readonly #router = new Router(servedTypes());
   readonly #servedByType = new Map<ResourceType, Served>();
   readonly #creator: ObjectCreator;
+  readonly #reader: BodyReader;
   readonly #feed: WatchFeed;
   readonly #objects: ResourceRequests;
   readonly #paths: PathRequests;
@@ -95,10 +97,11 @@ export class ApiServer {
     const serviceAccounts = this.#servedOf(resources.serviceaccounts).registry;
     this.#creator = new ObjectCreator({ ...deps, namespaces, serviceAccounts });
     const codecs = deps.codecs ?? {};
+    this.#reader = new BodyReader(codecs);
     this.#objects = new ResourceRequests({
       ...deps,
       codecs,
-      reader: new BodyReader(codecs),
+      reader: this.#reader,
       creator: this.#creator,
       servedOf: (type) => this.#servedOf(type),
     });
@@ -144,14 +147,19 @@ export class ApiServer {
       check: () => Promise.resolve(this.#isReady ? undefined : 'the server is starting'),
     };
     const discovery = new Discovery(servedResources(), this.#options.serverAddress ?? (() => '127.0.0.1:6443'));
+    const gitVersion = this.#options.gitVersion ?? 'v1.34.2+livelet';
     return new PathRequests({
       discovery,
-      openApi: new OpenApi(),
+      openApi: new OpenApi(discovery, gitVersion),
       metrics,
-      version: versionInfo(this.#options.gitVersion ?? 'v1.34.2+livelet'),
+      version: versionInfo(gitVersion),
       liveChecks: live,
       readyChecks: [...live, ready],
     });
+  }
+
+  #namespaceCache(): WatchCache {
+    return this.#servedOf(resources.namespaces).registry.cache;
   }
 
   #servedOf(type: ResourceType): Served {
@@ -234,7 +242,11 @@ export class ApiServer {
       if (!isTrusted(user) && !isPublicPath(route.path)) throw forbidPath(user, request.method, route.path);
       return this.#paths.handle(request, route.path, signal);
     }
-    if (route.kind === 'unknown') throw noSuchPath();
+    if (route.kind === 'unknown') {
+      const review = answerReview(this.#reader, request, user, () => this.#namespaceCache().revision);
+      if (review === undefined) throw noSuchPath();
+      return review;
+    }
     if (verb === undefined) throw wrongMethod();
     if (!isTrusted(user)) throw forbidResource(user, verb, route);
     return this.#objects.handle(request, route, verb, signal);

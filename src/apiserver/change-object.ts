@@ -4,12 +4,12 @@ import type { Draft } from '../api/draft.ts';
 import { invalidError } from '../api/field-error.ts';
 import type { Namespace } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
+import { sameValue } from '../api/validation/same-value.ts';
 import { validateUpdate } from '../api/validation/validate.ts';
 import { StatusError } from '../base/status-error.ts';
 import { isFinished } from './deletion.ts';
 import { checkReplaces, keepMeta } from './object-meta.ts';
 import type { Change, Changed, WriteScope } from './registry.ts';
-import { sameJson } from './same-json.ts';
 import type { Served } from './served.ts';
 import { specChanged } from './strategy.ts';
 import type { FullObject, StoredObject } from './stored-object.ts';
@@ -62,7 +62,7 @@ function decideChange(served: Served, part: Part, next: Draft<FullObject>, curre
     stored.metadata.generation = (before.metadata.generation ?? 0) + 1;
   }
   if (isFinished(stored) && !hasNamespaceFinalizers(served, stored)) return { kind: 'remove' };
-  return sameJson(stored, before) ? { kind: 'keep' } : { kind: 'put', object: stored };
+  return sameValue(stored, before) ? { kind: 'keep' } : { kind: 'put', object: stored };
 }
 
 /** `/finalize` of a namespace changes only the finalizers of its spec. */

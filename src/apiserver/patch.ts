@@ -1,8 +1,9 @@
 /** Applies a PATCH body to an object as it is on the wire. */
 import { invalid, invalidError } from '../api/field-error.ts';
+import { isJsonObject, mergePatch } from '../api/patch/merge-patch.ts';
+import { strategicMerge } from '../api/patch/strategic-merge.ts';
 import type { HttpRequest } from '../base/http.ts';
 import { StatusError } from '../base/status-error.ts';
-import { mergePatch, strategicMerge } from './api-rules.ts';
 import { patchFormat, unsupportedMediaType } from './negotiate.ts';
 import type { PatchFormat } from './negotiate.ts';
 import { parseJson, textOf } from './request-body.ts';
@@ -30,7 +31,9 @@ export function parsePatch(request: HttpRequest, jsonPatch: JsonPatch): ParsedPa
     case 'merge':
       return { apply: (_model, document) => mergePatch(document, value) };
     default:
-      return { apply: (model, document) => strategicMerge(model, document, value) };
+      return {
+        apply: (model, document) => (isJsonObject(document) ? strategicMerge(model, document, value) : document),
+      };
   }
 }
 

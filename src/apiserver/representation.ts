@@ -1,4 +1,5 @@
 /** How objects are written into answers: whole or only their metadata, as JSON, YAML or protobuf. */
+import type { ListMeta } from '../api/gen/types.ts';
 import { apiVersionOf } from '../api/resources.ts';
 import type { ResourceType } from '../api/resources.ts';
 import type { HttpResponse } from '../base/http.ts';
@@ -56,7 +57,7 @@ export function jsonObjects(served: Served): Representation {
 
 const noKind = { kind: undefined, apiVersion: undefined } as const;
 
-export function listMeta(page: Page): Record<string, unknown> {
+export function listMeta(page: Page): ListMeta {
   return {
     resourceVersion: String(page.revision),
     ...(page.continueToken === '' ? {} : { continue: page.continueToken }),
@@ -163,7 +164,10 @@ function tables(served: Served, maker: TableMaker): Representation {
         ),
       event: (stored, first) =>
         maker.table(type, [shown(stored)], { resourceVersion: String(stored.modRevision) }, first),
-      bookmark: (revision, end) => maker.table(type, [], bookmarkMeta(revision, end), false),
+      bookmark: (revision, end) => ({
+        ...maker.table(type, [], {}, false),
+        metadata: bookmarkMeta(revision, end),
+      }),
     },
     undefined,
   );

@@ -8,8 +8,8 @@ import type { Draft } from '../api/draft.ts';
 import type { Namespace, Pod } from '../api/gen/types.ts';
 import { qosClassOf } from '../api/qos.ts';
 import { resources } from '../api/resources.ts';
+import { sameValue } from '../api/validation/same-value.ts';
 import type { ResourceType } from '../api/resources.ts';
-import { sameJson } from './same-json.ts';
 import type { FullObject } from './stored-object.ts';
 
 export interface Strategy {
@@ -142,5 +142,5 @@ export function strategyOf(type: ResourceType): Strategy {
 export function specChanged(next: FullObject, current: FullObject): boolean {
   const { metadata: _m, status: _s, apiVersion: _a, kind: _k, ...a } = fieldsOf(next);
   const { metadata: _m2, status: _s2, apiVersion: _a2, kind: _k2, ...b } = fieldsOf(current);
-  return !sameJson(a, b);
+  return !sameValue(a, b);
 }
