@@ -1,4 +1,5 @@
 import type { Node, NodeSelectorRequirement, NodeSelectorTerm, Pod } from '../api/gen/types.ts';
+import { effectivePodRequests } from '../api/pod-resources.ts';
 import {
   addQuantities,
   compareQuantities,
@@ -8,7 +9,6 @@ import {
   zeroQuantity,
 } from '../api/quantity.ts';
 import type { Quantity } from '../api/quantity.ts';
-import { unreachable } from '../base/status-error.ts';
 import { containersOf } from './pod-names.ts';
 
 export interface Refusal {
@@ -56,44 +56,8 @@ function insufficient(name: string, requested: number, used: number, capacity: n
   return { reason: `OutOf${name}`, message };
 }
 
-/**
- * What a pod asks for: its regular containers and sidecars together, or what one init container needs beside the sidecars
- * before it, whichever is more. Upstream: `PodRequests`.
- */
-export function requestsOf(pod: Pod): ReadonlyMap<string, Quantity> {
-  const lasting = new Map<string, Quantity>(); // regular containers and all sidecars
-  const sidecarsSoFar = new Map<string, Quantity>();
-  const initMax = new Map<string, Quantity>();
-  for (const { container, kind } of containersOf(pod)) {
-    for (const [name, text] of Object.entries(container.resources?.requests ?? {})) {
-      const amount = quantityOf(text);
-      switch (kind) {
-        case 'regular':
-          add(lasting, name, amount);
-          break;
-        case 'sidecar':
-          add(lasting, name, amount);
-          add(sidecarsSoFar, name, amount);
-          break;
-        case 'init':
-          raise(initMax, name, addQuantities(sidecarsSoFar.get(name) ?? zeroQuantity, amount));
-          break;
-        default:
-          unreachable(kind);
-      }
-    }
-  }
-  for (const [name, amount] of initMax) raise(lasting, name, amount);
-  for (const [name, text] of Object.entries(pod.spec?.overhead ?? {})) add(lasting, name, quantityOf(text));
-  return lasting;
-}
-
-function add(amounts: Map<string, Quantity>, name: string, amount: Quantity): void {
-  amounts.set(name, addQuantities(amounts.get(name) ?? zeroQuantity, amount));
-}
-
-function raise(amounts: Map<string, Quantity>, name: string, amount: Quantity): void {
-  if (compareQuantities(amount, amounts.get(name) ?? zeroQuantity) > 0) amounts.set(name, amount);
+function requestsOf({ spec }: Pod): ReadonlyMap<string, Quantity> {
+  return effectivePodRequests(spec ?? { containers: [] });
 }
 
 function refusedByLabels({ pod, node }: AdmissionInput): Refusal | undefined {

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 
-/** Wakes one waiter early. A ring while nobody waits ends the next wait at once; rings do not add up. */
+/** Wakes one waiter early. A ring while nobody waits ends the next wait at once, unless it is taken back. */
 export class Alarm {
   readonly #clock: Clock;
   readonly #name: string;
@@ -15,6 +15,11 @@ export class Alarm {
   ring(): void {
     this.#hasRung = true;
     this.#wake?.();
+  }
+
+  /** Takes back a ring that has been answered otherwise. */
+  reset(): void {
+    this.#hasRung = false;
   }
 
   /** Waits for a ring, at most `timeoutMs` (`undefined`: for ever). Rejects with `signal.reason`. */

@@ -1,4 +1,5 @@
 import type { Container, Pod, VolumeMount } from '../api/gen/types.ts';
+import { qosClassOf } from '../api/qos.ts';
 import { quantityMilliValue, quantityOf, quantityValue } from '../api/quantity.ts';
 import { StatusError } from '../base/status-error.ts';
 import type { ContainerConfig, ContainerSecurityContext, LinuxContainerResources, Mount } from '../cri/runtime.ts';
@@ -7,7 +8,6 @@ import type { EnvValue } from './container-env.ts';
 import { containerAnnotations, containerLabels } from './container-labels.ts';
 import { containerLogPath } from './node-layout.ts';
 import { podText } from './pod-names.ts';
-import { qosClassOf } from './qos-class.ts';
 import type { MountableVolume } from './volumes.ts';
 
 export interface ContainerConfigInput {
@@ -138,7 +138,7 @@ function resourcesOf(pod: Pod, container: Container, memoryCapacityBytes: number
 
 /** Who is killed first when memory runs out: those that asked for little. Upstream: `GetContainerOOMScoreAdjust`. */
 function oomScoreAdjOf(pod: Pod, container: Container, memoryCapacityBytes: number): number {
-  switch (qosClassOf(pod)) {
+  switch (qosClassOf(pod.spec ?? { containers: [] })) {
     case 'Guaranteed':
       return -997;
     case 'BestEffort':

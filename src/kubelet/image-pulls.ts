@@ -1,8 +1,8 @@
 import type { Container, Pod } from '../api/gen/types.ts';
 import { formatDuration } from '../api/duration.ts';
+import { parseImageName } from '../api/image-name.ts';
 import { messageOf } from '../base/status-error.ts';
 import { DoublingBackoff } from './doubling-backoff.ts';
-import { imageNameFault } from './image-name.ts';
 import type { NodeContext } from './node-context.ts';
 import { containerReference, podUidOf } from './pod-names.ts';
 import { SerialGate } from './serial-gate.ts';
@@ -127,4 +127,16 @@ function pullFailure(image: string, text: string): StartFailure {
 
 function textMs(durationMs: number): string {
   return formatDuration(Math.trunc(durationMs));
+}
+
+/** Why `image` is no image reference, in the words of upstream's parser; `undefined` if it is one. */
+export function imageNameFault(image: string): string | undefined {
+  if (isImageName(image)) return undefined;
+  const hint = isImageName(image.toLowerCase()) ? ': repository name must be lowercase' : '';
+  return `couldn't parse image name "${image}": invalid reference format${hint}`;
+}
+
+function isImageName(image: string): boolean {
+  const { tag, digest } = parseImageName(image);
+  return tag !== '' || digest !== '';
 }

@@ -13,10 +13,10 @@ import { containersOf, isTerminalPhase } from './pod-names.ts';
 import type { ContainerKind, PodContainer } from './pod-names.ts';
 import { podPhaseOf } from './pod-phase.ts';
 import type { PodPhase } from './pod-phase.ts';
-import { qosClassOf } from './qos-class.ts';
 import { instancesOf, shouldStart } from './runtime-pod.ts';
 import type { RuntimePod } from './runtime-pod.ts';
 import type { StartFailure } from './start-failures.ts';
+import { qosClassOf } from '../api/qos.ts';
 import { formatTime } from '../api/time.ts';
 
 export interface PodStatusInput {
@@ -60,7 +60,7 @@ export function podStatusOf(input: PodStatusInput): PodStatus {
     ...addressesOf(input),
     ...(previous.startTime === undefined ? {} : { startTime: previous.startTime }),
     ...(previous.nominatedNodeName === undefined ? {} : { nominatedNodeName: previous.nominatedNodeName }),
-    qosClass: pod.status?.qosClass ?? qosClassOf(pod),
+    qosClass: pod.status?.qosClass ?? qosClassOf(pod.spec ?? { containers: [] }),
     ...(initStatuses.length === 0 ? {} : { initContainerStatuses: initStatuses }),
     containerStatuses: regularStatuses,
   };

@@ -26,8 +26,8 @@ import type { MountableVolume } from './volumes.ts';
 export type SyncOutcome =
   /** All is as it should be. */
   | { readonly kind: 'settled' }
-  /** Something was changed: look again at once. */
-  | { readonly kind: 'changed' }
+  /** Something was changed: look again, at once unless it was only the second or a later restart of a container. */
+  | { readonly kind: 'changed'; readonly isRepeat: boolean }
   /** Something did not work or is in back-off. `afterMs`: instead of the usual 10 to 15 s. */
   | { readonly kind: 'failed'; readonly afterMs?: number }
   /** The pod has run to its end. */
@@ -93,7 +93,7 @@ export class PodSync {
     const input = { pod, runtimePod, status, actions, volumes: volumes.volumes };
     const result = await syncContainers(context, parts, input, signal);
     await removeExcess(context, pod, runtimePod, signal);
-    if (result.changed) return { kind: 'changed' };
+    if (result.changed) return { kind: 'changed', isRepeat: result.isRepeat };
     return { kind: result.failed ? 'failed' : 'settled' };
   }
 

@@ -12,6 +12,8 @@ import type { PodSync, SyncOutcome } from './pod-sync.ts';
 const settledRetryMs = 60_000; // upstream: syncFrequency
 const failedRetryMs = 10_000; // upstream: backOffPeriod
 const retryJitter = 0.5; // times 1 to 1.5
+// A container that keeps ending is not shown as running until it has lived so long; upstream's relist hides up to 1 s.
+const repeatSettleMs = 250;
 const loopMs = 1_000; // upstream's main loop looks once a second for pods that are due
 
 export interface PodWorkerDeps {
@@ -99,15 +101,21 @@ export class PodWorker {
       if (state.kind === 'terminated' && state.isRemoved) {
         const delayMs = await this.#attempt((stepSignal) => this.#removeRemains(stepSignal), signal);
         if (delayMs === undefined) return;
-        await this.#alarm.wait(delayMs, signal);
+        await this.#wait(delayMs, signal);
         continue;
       }
       this.#isPoked = false;
       const delayMs = await this.#attempt((stepSignal) => this.#runStep(state, stepSignal), signal);
       if (this.#state !== state) continue;
       if (state.kind === 'syncing' && (this.#isPoked || this.#unseenDeaths.size > 0)) continue;
-      await this.#alarm.wait(delayMs, signal);
+      await this.#wait(delayMs, signal);
     }
+  }
+
+  /** Called when everything that rang so far was seen by the step before. */
+  async #wait(delayMs: number | undefined, signal: AbortSignal): Promise<void> {
+    this.#alarm.reset();
+    await this.#alarm.wait(delayMs, signal);
   }
 
   /** Runs one step, which the next change of state may interrupt. Returns when to go on by itself. */
@@ -194,8 +202,7 @@ export class PodWorker {
   #delayAfter(outcome: SyncOutcome): number {
     switch (outcome.kind) {
       case 'changed':
-        this.#isPoked = true;
-        return 0;
+        return outcome.isRepeat ? repeatSettleMs : 0;
       case 'finished':
         return 0;
       case 'failed':

@@ -1,5 +1,6 @@
 import type { Container, Pod, PodStatus } from '../api/gen/types.ts';
 import { StatusError, messageOf } from '../base/status-error.ts';
+import { restartCountOf } from './container-labels.ts';
 import type { DoublingBackoff } from './doubling-backoff.ts';
 import { hostsFileOf } from './hosts-file.ts';
 import type { ImagePulls } from './image-pulls.ts';
@@ -10,7 +11,7 @@ import { hostsFilePath, podDirectory } from './node-layout.ts';
 import type { PodActions } from './pod-actions.ts';
 import { containerReference, findContainer, isSidecar, podReference, podText, podUidOf } from './pod-names.ts';
 import { podIpsOf } from './pod-status.ts';
-import { newestDead } from './runtime-pod.ts';
+import { newestDead, newestInstance } from './runtime-pod.ts';
 import type { RuntimePod } from './runtime-pod.ts';
 import { sandboxConfigOf } from './sandbox-config.ts';
 import { startContainer } from './start-container.ts';
@@ -40,6 +41,8 @@ export interface SyncResult {
   readonly changed: boolean;
   /** Something did not work, or is in back-off: try again soon. */
   readonly failed: boolean;
+  /** All that was started has been restarted before. */
+  readonly isRepeat: boolean;
 }
 
 /** Carries out the actions of one sync, in order. Upstream: `kubeGenericRuntimeManager.SyncPod`. */
@@ -58,7 +61,7 @@ export async function syncContainers(
   if (actions.killPod) {
     changed = runtimePod.sandboxes.some(({ state }) => state === 'ready');
     await killPod(context, pod, runtimePod, undefined, signal);
-    if (!actions.createSandbox) return { changed, failed: false };
+    if (!actions.createSandbox) return { changed, failed: false, isRepeat: false };
     await purgeInit(context, pod, runtimePod, signal);
   }
   for (const kill of actions.kill) {
@@ -74,9 +77,9 @@ export async function syncContainers(
     await killContainer(context, target, { ...kill, graceSeconds: undefined, waitTurn: undefined }, signal);
   }
   const site = await prepareSite(context, input, signal);
-  if (site === undefined) return { changed, failed: true };
+  if (site === undefined) return { changed, failed: true, isRepeat: false };
   const started = await startAll(context, parts, site, actions, signal);
-  return { changed: changed || actions.createSandbox || started.changed, failed: started.failed };
+  return { ...started, changed: changed || actions.createSandbox || started.changed };
 }
 
 /** In a new sandbox the pod starts from its first init container, so no trace of earlier runs may tell otherwise. */
@@ -164,6 +167,7 @@ async function startAll(
 ): Promise<SyncResult> {
   let changed = false;
   let failed = false;
+  let isRepeat = true;
   for (const name of [...actions.startInit, ...actions.start]) {
     const container = findContainer(site.pod, name)?.container;
     if (container === undefined) continue;
@@ -172,6 +176,8 @@ async function startAll(
     if (failure === undefined) {
       parts.failures.clear(podUid, name);
       changed = true;
+      const before = newestInstance(site.runtimePod, name);
+      isRepeat &&= before !== undefined && restartCountOf(before) > 0;
       continue;
     }
     parts.failures.set(podUid, name, failure);
@@ -180,7 +186,7 @@ async function startAll(
     // An init container that does not start holds up all that follow; a sidecar, or a regular one, does not.
     if (actions.startInit.includes(name) && !isSidecar(container)) break;
   }
-  return { changed, failed };
+  return { changed, failed, isRepeat: changed && !failed && isRepeat };
 }
 
 async function startOne(

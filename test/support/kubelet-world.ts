@@ -20,11 +20,9 @@ export async function startKubeletWorld(seed: string, log: Log = noLog) {
   const files = new SimNodeFiles();
   const runtime = new ScriptedRuntime({ clock, files });
   runtime.images.set('busybox:1.29', { id: 'sha256:busybox', repoTags: ['busybox:1.29'], sizeBytes: 1_000 });
-  const network = new SimNetwork({ clock });
-  const recorder = new CorrelatingEventRecorder(
-    { client, clock, entropy: entropy.fork('events'), log },
-    { component: 'kubelet', host: 'node-1' },
-  );
+  const network = new SimNetwork(clock);
+  const source = { component: 'kubelet', host: 'node-1' };
+  const recorder = new CorrelatingEventRecorder({ client, clock, entropy: entropy.fork('events'), log, source });
   api.scope.start((signal) => recorder.run(signal));
   const start = () => {
     const scope = new TaskScope();
@@ -105,8 +103,10 @@ export async function startKubeletWorld(seed: string, log: Log = noLog) {
         never,
       );
       let text = '';
-      if (typeof answer.body === 'string' || answer.body instanceof Uint8Array) text = String(answer.body);
-      else for await (const piece of answer.body) text += typeof piece === 'string' ? piece : new TextDecoder().decode(piece);
+      if (typeof answer.body === 'string') text += answer.body;
+      else if (!(answer.body instanceof Uint8Array))
+        for await (const piece of answer.body)
+          text += typeof piece === 'string' ? piece : new TextDecoder().decode(piece);
       return `${answer.status} ${text}`;
     },
     /** The kubelet dies without a word, and another one starts. */

@@ -244,9 +244,11 @@ export class ScriptedRuntime implements ContainerRuntime {
 
   /** The running instance of a container, for tests to break. */
   running(name: string): RuntimeContainerStatus | undefined {
-    return [...this.#instances.values()].map(({ status }) => status).find((status) => {
-      return status.metadata.name === name && status.state === 'running';
-    });
+    return [...this.#instances.values()]
+      .map(({ status }) => status)
+      .find((status) => {
+        return status.metadata.name === name && status.state === 'running';
+      });
   }
 
   /** Writes lines to its log, as the runtime would. */

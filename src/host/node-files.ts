@@ -1,0 +1,165 @@
+import { createReadStream, createWriteStream, watch } from 'node:fs';
+import type { Stats } from 'node:fs';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
+import { StatusError, messageOf } from '../base/status-error.ts';
+import type { FileStat, NodeFiles, OpenFile } from '../kubelet/node-files.ts';
+
+/** The files of this computer, for a kubelet. */
+export class HostNodeFiles implements NodeFiles {
+  #writeCount = 0; // makes the names of unfinished files unique
+
+  makeDirectory(directory: string, mode: number): Promise<void> {
+    return translated(`mkdir ${directory}`, async () => {
+      const made = await fs.mkdir(directory, { recursive: true });
+      // Only what was made just now: the mode of others is their owner's business.
+      if (made !== undefined) await fs.chmod(directory, mode);
+    });
+  }
+
+  write(file: string, content: string | Uint8Array, mode: number): Promise<void> {
+    return translated(`write ${file}`, async () => {
+      this.#writeCount += 1;
+      const unfinished = `${file}.${process.pid}-${this.#writeCount}.tmp`;
+      try {
+        await fs.writeFile(unfinished, content);
+        await fs.chmod(unfinished, mode);
+        await fs.rename(unfinished, file);
+      } catch (error) {
+        await fs.rm(unfinished, { force: true });
+        throw error;
+      }
+    });
+  }
+
+  truncate(file: string, mode: number): Promise<void> {
+    return translated(`truncate ${file}`, async () => {
+      await fs.writeFile(file, '');
+      await fs.chmod(file, mode);
+    });
+  }
+
+  remove(target: string): Promise<void> {
+    return translated(`remove ${target}`, () => fs.rm(target, { recursive: true, force: true }));
+  }
+
+  list(directory: string): Promise<readonly string[]> {
+    return translated(`list ${directory}`, async () => {
+      const names = await orAbsent(() => fs.readdir(directory));
+      return (names ?? []).sort();
+    });
+  }
+
+  stat(target: string): Promise<FileStat | undefined> {
+    return translated(`stat ${target}`, async () => {
+      const found = await orAbsent(() => fs.stat(target));
+      return found && statOf(found);
+    });
+  }
+
+  readTail(file: string, bytesMax: number): Promise<Uint8Array> {
+    return translated(`read ${file}`, async () => {
+      const handle = await orAbsent(() => fs.open(file, 'r'));
+      if (handle === undefined) return new Uint8Array(0);
+      try {
+        const { size } = await handle.stat();
+        const start = Math.max(0, size - bytesMax);
+        return await readAt(handle, start, size - start);
+      } finally {
+        await handle.close();
+      }
+    });
+  }
+
+  open(file: string): Promise<OpenFile | undefined> {
+    return translated(`open ${file}`, async () => {
+      const handle = await orAbsent(() => fs.open(file, 'r'));
+      if (handle === undefined) return undefined;
+      return {
+        stat: () => translated(`stat ${file}`, async () => statOf(await handle.stat())),
+        read: (offset, bytesMax) => translated(`read ${file}`, () => readAt(handle, offset, bytesMax)),
+        close: () => translated(`close ${file}`, () => handle.close()),
+      };
+    });
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return translated(`rename ${from} ${to}`, () => fs.rename(from, to));
+  }
+
+  gzip(file: string): Promise<void> {
+    return translated(`gzip ${file}`, async () => {
+      const unfinished = `${file}.tmp`; // a crash must not leave half a packed file under the final name
+      await pipeline(createReadStream(file), createGzip(), createWriteStream(unfinished));
+      await fs.rename(unfinished, `${file}.gz`);
+      await fs.rm(file);
+    });
+  }
+
+  changed(file: string, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return Promise.reject(signal.reason as Error); // the contract: the reason, unwrapped
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void): void => {
+        watcher.close();
+        signal.removeEventListener('abort', onAbort);
+        settle();
+      };
+      const onAbort = (): void => end(() => reject(signal.reason as Error)); // the same
+      const watcher = watch(path.dirname(file), (_event, name) => {
+        if (name === null || name === path.basename(file)) end(resolve);
+      });
+      // The directory went away, or the kernel's watches are used up: the caller polls as well.
+      watcher.on('error', () => watcher.close());
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+}
+
+function statOf(found: Stats): FileStat {
+  return { kind: kindOf(found), sizeBytes: found.size, identity: `${found.dev}:${found.ino}` };
+}
+
+function kindOf(found: Stats): FileStat['kind'] {
+  if (found.isFile()) return 'file';
+  if (found.isDirectory()) return 'directory';
+  if (found.isSocket()) return 'socket';
+  if (found.isCharacterDevice()) return 'charDevice';
+  return found.isBlockDevice() ? 'blockDevice' : 'other';
+}
+
+async function readAt(handle: fs.FileHandle, offset: number, bytesMax: number): Promise<Uint8Array> {
+  const buffer = new Uint8Array(bytesMax);
+  let filled = 0;
+  while (filled < bytesMax) {
+    const { bytesRead } = await handle.read(buffer, filled, bytesMax - filled, offset + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return buffer.subarray(0, filled);
+}
+
+function codeOf(error: unknown): string | undefined {
+  const hasCode = typeof error === 'object' && error !== null && 'code' in error;
+  return hasCode && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** `undefined` where there is no such file. */
+async function orAbsent<T>(task: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await task();
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
+async function translated<T>(what: string, task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    const reason = codeOf(error) === 'ENOENT' ? 'NotFound' : 'InternalError';
+    throw new StatusError(reason, `${what}: ${messageOf(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,163 @@
+import { StatusError } from '../base/status-error.ts';
+import type { FileStat, NodeFiles, OpenFile } from '../kubelet/node-files.ts';
+
+interface SimFile {
+  readonly identity: string;
+  bytes: Uint8Array;
+  mode: number;
+}
+
+const encoder = new TextEncoder();
+
+/** The node's files in memory, for the simulator and tests. Obeys the contract; nothing in it ever fails for want of space. */
+export class SimNodeFiles implements NodeFiles {
+  readonly #files = new Map<string, SimFile>();
+  readonly #directories = new Set<string>(['']); // '' is the root
+  readonly #watchers = new Map<string, Set<() => void>>(); // by path
+  #identities = 0;
+
+  async makeDirectory(path: string, _mode: number): Promise<void> {
+    const parts = path.split('/');
+    for (let count = 2; count <= parts.length; count++) {
+      const directory = parts.slice(0, count).join('/');
+      if (this.#files.has(directory)) throw new StatusError('InternalError', `mkdir ${path}: ${directory} is a file`);
+      this.#directories.add(directory);
+    }
+  }
+
+  async write(path: string, content: string | Uint8Array, mode: number): Promise<void> {
+    this.#checkParent(path);
+    const bytes = typeof content === 'string' ? encoder.encode(content) : content.slice();
+    this.#files.set(path, { identity: this.#newIdentity(), bytes, mode });
+    this.#changed(path);
+  }
+
+  /** As a container's output is written: adds to the file that is there, or makes it, with its directories. */
+  append(path: string, text: string): void {
+    const file = this.#files.get(path);
+    const added = encoder.encode(text);
+    if (file === undefined) {
+      const parts = path.split('/');
+      for (let count = 2; count < parts.length; count++) this.#directories.add(parts.slice(0, count).join('/'));
+      this.#files.set(path, { identity: this.#newIdentity(), bytes: added, mode: 0o640 });
+    } else {
+      const bytes = new Uint8Array(file.bytes.length + added.length);
+      bytes.set(file.bytes);
+      bytes.set(added, file.bytes.length);
+      file.bytes = bytes;
+    }
+    this.#changed(path);
+  }
+
+  async truncate(path: string, mode: number): Promise<void> {
+    const file = this.#files.get(path);
+    if (file === undefined) return this.write(path, '', mode);
+    file.bytes = new Uint8Array(0);
+    file.mode = mode;
+    this.#changed(path);
+    return undefined;
+  }
+
+  async remove(path: string): Promise<void> {
+    for (const name of this.#files.keys()) {
+      if (name !== path && !name.startsWith(`${path}/`)) continue;
+      this.#files.delete(name);
+      this.#changed(name);
+    }
+    for (const name of this.#directories)
+      if (name === path || name.startsWith(`${path}/`)) this.#directories.delete(name);
+  }
+
+  async list(path: string): Promise<readonly string[]> {
+    const names = [...this.#files.keys(), ...this.#directories]
+      .filter((name) => name.startsWith(`${path}/`))
+      .map((name) => name.slice(path.length + 1))
+      .filter((name) => !name.includes('/'));
+    return names.sort();
+  }
+
+  async stat(path: string): Promise<FileStat | undefined> {
+    const file = this.#files.get(path);
+    if (file !== undefined) return statOf(file);
+    return this.#directories.has(path) ? { kind: 'directory', sizeBytes: 0, identity: path } : undefined;
+  }
+
+  async readTail(path: string, bytesMax: number): Promise<Uint8Array> {
+    const bytes = this.#files.get(path)?.bytes ?? new Uint8Array(0);
+    return bytes.slice(Math.max(0, bytes.length - bytesMax));
+  }
+
+  async open(path: string): Promise<OpenFile | undefined> {
+    const file = this.#files.get(path);
+    if (file === undefined) return undefined;
+    return {
+      stat: async () => statOf(file),
+      read: async (offset, bytesMax) => file.bytes.slice(offset, offset + bytesMax),
+      close: async () => {},
+    };
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    const file = this.#files.get(from);
+    if (file === undefined) throw new StatusError('NotFound', `rename ${from} ${to}: no such file or directory`);
+    this.#checkParent(to);
+    this.#files.delete(from);
+    this.#files.set(to, file);
+    this.#changed(from);
+    this.#changed(to);
+  }
+
+  /** Here only the name changes. */
+  async gzip(path: string): Promise<void> {
+    await this.rename(path, `${path}.gz`);
+  }
+
+  changed(path: string, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      const watchers = this.#watchers.get(path) ?? new Set();
+      this.#watchers.set(path, watchers);
+      const onAbort = (): void => {
+        watchers.delete(onChange);
+        reject(signal.reason);
+      };
+      const onChange = (): void => {
+        watchers.delete(onChange);
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      watchers.add(onChange);
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  /** For tests: what is in the file. */
+  text(path: string): string | undefined {
+    const bytes = this.#files.get(path)?.bytes;
+    return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
+  }
+
+  /** For tests: all files, sorted. */
+  paths(): readonly string[] {
+    return [...this.#files.keys()].sort();
+  }
+
+  #checkParent(path: string): void {
+    const parent = path.slice(0, path.lastIndexOf('/'));
+    if (!this.#directories.has(parent)) throw new StatusError('NotFound', `open ${path}: no such file or directory`);
+  }
+
+  #changed(path: string): void {
+    for (const watcher of [...(this.#watchers.get(path) ?? [])]) watcher();
+    if (this.#watchers.get(path)?.size === 0) this.#watchers.delete(path);
+  }
+
+  #newIdentity(): string {
+    this.#identities += 1;
+    return String(this.#identities);
+  }
+}
+
+function statOf(file: SimFile): FileStat {
+  return { kind: 'file', sizeBytes: file.bytes.length, identity: file.identity };
+}
