@@ -14,8 +14,7 @@ export type SimHttpAnswer =
   | {
       readonly kind: 'response';
       readonly status: number;
-      /** Names in lower case. */
-      readonly headers?: Readonly<Record<string, string>>;
+      readonly location?: string;
       readonly body?: string;
       readonly afterMs?: number;
     }
@@ -99,7 +98,7 @@ export class SimNetwork implements ProbeTransport {
     switch (answer.kind) {
       case 'response': {
         const body = (answer.body ?? '').slice(0, request.bodyBytesMax);
-        return { kind: 'response', status: answer.status, headers: answer.headers ?? {}, body };
+        return { kind: 'response', status: answer.status, location: answer.location, body };
       }
       case 'close':
         return failed(transportFailures.eof);
@@ -107,9 +106,9 @@ export class SimNetwork implements ProbeTransport {
         return failed(transportFailures.reset(`${address}:40000`, `${address}:${request.port}`));
       case 'slowBody':
         await this.#until(deadlineMonoMs, signal);
-        return failed({ ...transportFailures.bodyTimeout, head: { status: answer.status, headers: {} } });
+        return failed({ ...transportFailures.bodyTimeout, head: { status: answer.status, location: undefined } });
       default:
-        return failed({ ...transportFailures.bodyTooShort, head: { status: answer.status, headers: {} } });
+        return failed({ ...transportFailures.bodyTooShort, head: { status: answer.status, location: undefined } });
     }
   }
 

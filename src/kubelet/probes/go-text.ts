@@ -31,6 +31,26 @@ export function goQuote(text: string): string {
   return `${quoted}"`;
 }
 
+const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Go's `%q` of bytes: what is not UTF-8 is written byte by byte. */
+export function goQuoteBytes(bytes: Uint8Array): string {
+  let text: string;
+  try {
+    text = strictDecoder.decode(bytes);
+  } catch {
+    // Not UTF-8 as a whole.
+    return `"${Array.from(bytes, (byte) => goQuoteByte(byte)).join('')}"`;
+  }
+  return goQuote(text);
+}
+
+function goQuoteByte(byte: number): string {
+  if (byte >= 0x80) return `\\x${byte.toString(16)}`;
+  const char = String.fromCharCode(byte);
+  return shortEscapes[char] ?? (printable.test(char) ? char : goQuoteHex(char));
+}
+
 function goQuoteHex(char: string): string {
   const code = char.codePointAt(0) ?? 0;
   if (code < 0x80) return `\\x${code.toString(16).padStart(2, '0')}`;

@@ -113,8 +113,7 @@ function withoutZone(host: string): string {
 function locationOf(reply: HttpProbeReply): string | undefined {
   const head = reply.kind === 'response' ? reply : reply.failure.kind === 'body' ? reply.failure.head : undefined;
   if (head === undefined || ![301, 302, 303, 307, 308].includes(head.status)) return undefined;
-  const location = head.headers['location'];
-  return location === undefined || location === '' ? undefined : location;
+  return head.location === '' ? undefined : head.location;
 }
 
 type NextHop =

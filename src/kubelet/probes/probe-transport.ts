@@ -31,16 +31,15 @@ export type TransportFailure =
 
 export interface HttpProbeHead {
   readonly status: number;
-  /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string>>;
+  /** The Location header, if there is one: no other means anything to a probe. */
+  readonly location: string | undefined;
 }
 
 export type HttpProbeReply =
   | {
       readonly kind: 'response';
       readonly status: number;
-      /** Names in lower case. */
-      readonly headers: Readonly<Record<string, string>>;
+      readonly location: string | undefined;
       readonly body: string;
     }
   | { readonly kind: 'failed'; readonly failure: TransportFailure };

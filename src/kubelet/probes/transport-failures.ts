@@ -16,7 +16,10 @@ export const transportFailures = {
     kind: 'dialTimeout',
     detail: `dial tcp ${joinHostPort(address, port)}: i/o timeout`,
   }),
-  lookup: (name: string): TransportFailure => ({ kind: 'lookup', detail: `dial tcp: lookup ${name}: no such host` }),
+  lookup: (name: string, words = 'no such host'): TransportFailure => ({
+    kind: 'lookup',
+    detail: `dial tcp: lookup ${name}: ${words}`,
+  }),
   /** No response headers in time, for whatever reason: connecting counts too. */
   headersTimeout: {
     kind: 'timeout',
@@ -27,6 +30,11 @@ export const transportFailures = {
   reset: (local: string, remote: string): TransportFailure => ({
     kind: 'reset',
     detail: `read tcp ${local}->${remote}: read: connection reset by peer`,
+  }),
+  /** Nobody reads any more what we send. */
+  brokenPipe: (local: string, remote: string): TransportFailure => ({
+    kind: 'other',
+    detail: `write tcp ${local}->${remote}: write: broken pipe`,
   }),
   /** `words` say what is malformed: `malformed HTTP response "hello"`. */
   broken: (words: string): TransportFailure => ({
