@@ -1,3 +1,5 @@
+import { goQuote } from './go-text.ts';
+
 /**
  * A slow, exact reader of JSON text, for what `JSON.parse` does not tell: Go's words for a syntax error, and keys that
  * occur twice in one object. Only used once something is known to be wrong.
@@ -30,11 +32,8 @@ function quoteChar(text: string, at: number): string {
   const char = String.fromCodePoint(text.codePointAt(at) ?? 0);
   if (char === "'") return "'\\''";
   if (char === '"') return "'\"'";
-  const code = char.codePointAt(0) ?? 0;
-  if (code < 0x20 || code === 0x7f) return `'\\x${code.toString(16).padStart(2, '0')}'`;
-  if (code < 0x80) return `'${char}'`;
   const firstByte = new TextEncoder().encode(char)[0] ?? 0; // Go looks at bytes, not at characters
-  return `'${firstByte < 0xa0 ? `\\u00${firstByte.toString(16)}` : String.fromCharCode(firstByte)}'`;
+  return `'${goQuote(String.fromCharCode(firstByte)).slice(1, -1)}'`;
 }
 
 function fail(cursor: Cursor, context: string): never {
