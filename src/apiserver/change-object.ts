@@ -24,8 +24,8 @@ export interface Target {
 }
 
 /**
- * Makes the replacement from the current object (in the version of the path). It must be decoded anew at each call: it is
- * changed in place.
+ * Makes the replacement from the current object (in the version of the path). It must be decoded anew at each call:
+ * it is changed in place.
  */
 export type MakeNext = (current: FullObject) => Draft<FullObject> | Promise<Draft<FullObject>>;
 

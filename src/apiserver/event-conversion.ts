@@ -55,10 +55,7 @@ export function fromEventsV1(event: EventsV1Event): Event {
     action: event.action,
     related: event.related,
   });
+  const { reportingController = '', reportingInstance = '' } = event;
   // As above; these two are written even when they are empty.
-  return {
-    ...fields,
-    reportingComponent: event.reportingController ?? '',
-    reportingInstance: event.reportingInstance ?? '',
-  } as unknown as Event;
+  return { ...fields, reportingComponent: reportingController, reportingInstance } as unknown as Event;
 }

@@ -24,7 +24,8 @@ interface ExpiryDeps {
 
 /** Until `signal` aborts. */
 export async function runEventExpiry(deps: ExpiryDeps, ttlMs: number, signal: AbortSignal): Promise<void> {
-  const expiryByKey = new Map<string, { readonly modRevision: number; readonly atWallMs: number }>(); // of the last sweep
+  // Of the last sweep.
+  const expiryByKey = new Map<string, { readonly modRevision: number; readonly atWallMs: number }>();
   for (;;) {
     await deps.clock.sleep(sweepPeriodMs, 'apiserver.eventExpiry', signal);
     const nowMs = deps.clock.wallMs();

@@ -1,6 +1,6 @@
 /**
- * Version 2 documents in protobuf, the only encoding in which old kubectls ask for them. Upstream: `openapi_v2.Document`
- * of github.com/google/gnostic-models; the numbers below are its fields'.
+ * Version 2 documents in protobuf, the only encoding in which old kubectls ask for them. Upstream:
+ * `openapi_v2.Document` of github.com/google/gnostic-models; the numbers below are its fields'.
  */
 import { invariant } from '../base/status-error.ts';
 

@@ -3,7 +3,7 @@
  * patches, and explains kinds. Version 3 has a document for each group version, version 2 one for all.
  */
 import { apiVersionOf } from '../api/resources.ts';
-import type { ResourceType } from '../api/resources.ts';
+import type { ResourceType, Verb } from '../api/resources.ts';
 import type { HttpRequest, HttpResponse } from '../base/http.ts';
 import { StatusError } from '../base/status-error.ts';
 import type { Discovery, ServedResource } from './discovery.ts';
@@ -237,7 +237,7 @@ function pathsOf({ type, subresources }: ServedResource, dialect: OperationDiale
   const inNamespace = type.namespaced ? [dialect.pathParameter('namespace')] : [];
   const name = schemaName(type.model);
   const gvk = gvkOf(type);
-  const can = (verb: string): boolean => (type.verbs as readonly string[]).includes(verb);
+  const can = (verb: Verb): boolean => type.verbs.includes(verb);
   const operation = (action: string, parameters: readonly string[], body?: string, answered = name): object =>
     dialect.operation({ action, gvk, parameters, body, answer: answered });
   const status = schemaName('Status');

@@ -1,4 +1,7 @@
-/** The options in a request's query, checked. Upstream: `metav1.ListOptions`, `CreateOptions`, ... and their validation. */
+/**
+ * The options in a request's query, checked. Upstream: `metav1.ListOptions`, `CreateOptions`, ... and their
+ * validation.
+ */
 import { forbidden, invalid, invalidError, notSupported } from '../api/field-error.ts';
 import type { FieldError } from '../api/field-error.ts';
 import { StatusError } from '../base/status-error.ts';

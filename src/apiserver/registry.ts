@@ -88,8 +88,8 @@ export class Registry {
   }
 
   /**
-   * Stores a new object. `alsoHolds` must hold too (else `Conflict`, and the caller may look again); `alsoPut` is written
-   * with it, under the same revision.
+   * Stores a new object. `alsoHolds` must hold too (else `Conflict`, and the caller may look again); `alsoPut` is
+   * written with it, under the same revision.
    */
   async create(
     object: FullObject,
@@ -209,6 +209,7 @@ export function parseRevision(text: string | null | undefined, field = 'resource
   if (text === null || text === undefined || text === '') return undefined;
   if (/^\d{1,15}$/.test(text)) return Number(text);
   const problem = /^\d+$/.test(text) ? 'value out of range' : 'invalid syntax';
-  const what = `${field}: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: ${problem}`;
+  const quoted = JSON.stringify(text);
+  const what = `${field}: Invalid value: ${quoted}: strconv.ParseUint: parsing ${quoted}: ${problem}`;
   throw new StatusError('BadRequest', `invalid resource version: ${what}`);
 }

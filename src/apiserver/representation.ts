@@ -66,7 +66,7 @@ export function listMeta(page: Page): ListMeta {
 }
 
 function listHead(kind: string, apiVersion: string, page: Page): string {
-  return `{"kind":${JSON.stringify(kind)},"apiVersion":${JSON.stringify(apiVersion)},"metadata":${JSON.stringify(listMeta(page))},`;
+  return `${JSON.stringify({ kind, apiVersion, metadata: listMeta(page) }).slice(0, -1)},`;
 }
 
 const initialEventsEndAnnotation = 'k8s.io/initial-events-end';

@@ -108,7 +108,7 @@ export class ResourceRequests {
     signal: AbortSignal,
   ): Promise<HttpResponse> | HttpResponse {
     if (route.subresource !== '') return this.#subresource(request, route, verb, signal);
-    if (!(route.type.verbs as readonly string[]).includes(verb)) throw wrongMethod();
+    if (verb === 'connect' || !route.type.verbs.includes(verb)) throw wrongMethod();
     switch (verb) {
       case 'get':
         return this.#get(request, route, signal);
@@ -351,7 +351,8 @@ export class ResourceRequests {
 
 /** Upstream tells only the decoder's own words here. */
 function withoutPrefix(message: string): string {
-  return message.replace(/^.* cannot be handled as a \w+: /s, '');
+  const at = message.indexOf(' cannot be handled');
+  return at < 0 ? message : message.slice(message.indexOf(': ', at) + 2);
 }
 
 interface Selection {

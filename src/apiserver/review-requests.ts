@@ -1,6 +1,6 @@
 /**
- * Questions that are no objects: who am I, what may I do (`kubectl auth`), and which custom kinds there are (none; kubectl asks
- * when it meets a kind that it does not know).
+ * Questions that are no objects: who am I, what may I do (`kubectl auth`), and which custom kinds there are (none;
+ * kubectl asks when it meets a kind that it does not know).
  */
 import { isJsonObject } from '../api/patch/merge-patch.ts';
 import type { HttpRequest, HttpResponse, UserInfo } from '../base/http.ts';

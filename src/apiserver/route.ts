@@ -79,7 +79,9 @@ export class Router {
   }
 }
 
-/** `/namespaces/NAME/status` and `/finalize` are about the namespace; all other third parts are a resource inside it. */
+/**
+ * `/namespaces/NAME/status` and `/finalize` are about the namespace; all other third parts are a resource inside it.
+ */
 function isNamespaceSubresource(parts: readonly string[], at: number): boolean {
   const third = parts[at + 2];
   return third === 'status' || third === 'finalize' || third === '';

@@ -1,9 +1,10 @@
 /**
  * How objects lie in the store, and how the wire text of one is made without parsing it.
  *
- * A value is JSON that begins with `{"metadata":{` and has neither `apiVersion`, `kind` nor `metadata.resourceVersion`:
- * these are known from the key and from the revision. So a GET is `{"kind":..,"apiVersion":..,"metadata":{"resourceVersion":"7",`
- * followed by the value after its first 13 characters.
+ * A value is JSON that begins with `{"metadata":{` and has neither `apiVersion`, `kind` nor
+ * `metadata.resourceVersion`: these are known from the key and from the revision. So a GET is
+ * the head with kind, apiVersion and `"metadata":{"resourceVersion":"7",` followed by the value after its first 13
+ * characters.
  */
 import type { KubernetesObject } from '../api/resources.ts';
 import { invariant } from '../base/status-error.ts';

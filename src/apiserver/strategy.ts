@@ -1,7 +1,7 @@
 /**
- * What differs from kind to kind when objects are written: which fields belong to whom, what the server fills in, how they
- * are deleted. Everything here is pure. Upstream: the `strategy.go` of each registry, and the admission plugins that are
- * always on.
+ * What differs from kind to kind when objects are written: which fields belong to whom, what the server fills in, how
+ * they are deleted. Everything here is pure. Upstream: the `strategy.go` of each registry, and the admission plugins
+ * that are always on.
  */
 import { admitPod } from '../api/admission.ts';
 import type { Draft } from '../api/draft.ts';
@@ -103,6 +103,16 @@ const pods: Strategy = {
     pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec ?? { containers: [] }) };
     if (pod.metadata !== undefined) pod.metadata.generation = 1;
     admitPod(pod);
+  },
+  prepareChanged(next, current) {
+    keep(next, current, 'status');
+    // As above. Of admission, only what is about service accounts is for new pods alone.
+    const pod = next as Draft<Pod>;
+    const { serviceAccount, serviceAccountName } = pod.spec ?? {};
+    admitPod(pod);
+    if (pod.spec === undefined) return;
+    if (serviceAccount === undefined) delete pod.spec.serviceAccount;
+    if (serviceAccountName === undefined) delete pod.spec.serviceAccountName;
   },
   prepareStatus(next, current) {
     plain.prepareStatus(next, current);

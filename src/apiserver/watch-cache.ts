@@ -1,8 +1,11 @@
 /**
- * A copy of everything under one prefix of the store, with the last events: `WatchFeed` fills it, all watchers feed on it.
+ * A copy of everything under one prefix of the store, with the last events: `WatchFeed` fills it, all watchers feed
+ * on it.
  *
- *  - `revision` only rises; every event under the prefix up to it has been applied and handed to every watcher, in order.
- *  - A watcher that subscribes in the same turn as it reads `items()` or `eventsSince()` misses nothing and sees nothing twice.
+ *  - `revision` only rises; every event under the prefix up to it has been applied and handed to every watcher, in
+ *    order.
+ *  - A watcher that subscribes in the same turn as it reads `items()` or `eventsSince()` misses nothing and sees
+ *    nothing twice.
  *  - It may be behind the store (by the time a notification takes); whoever needs the newest state asks the store.
  */
 import type { Clock } from '../base/clock.ts';

@@ -1,6 +1,6 @@
 /**
- * Feeds the watch caches of all kinds from one watch of the store, so that all of them always stand at the same revision:
- * a bookmark of a kind that nobody writes moves on with the others.
+ * Feeds the watch caches of all kinds from one watch of the store, so that all of them always stand at the same
+ * revision: a bookmark of a kind that nobody writes moves on with the others.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';

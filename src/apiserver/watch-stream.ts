@@ -1,9 +1,9 @@
 /**
  * The body of one watch: lines of JSON, one for each event that the watcher may see.
  *
- * It subscribes when it is first read. It ends when its time is up, when its signal aborts, when the server's history has a
- * gap, or when the client reads so slowly that more than `watchBufferLinesMax` lines wait. (It can come back with the last
- * resourceVersion that it saw.)
+ * It subscribes when it is first read. It ends when its time is up, when its signal aborts, when the server's history
+ * has a gap, or when the client reads so slowly that more than `watchBufferLinesMax` lines wait. (It can come back
+ * with the last resourceVersion that it saw.)
  */
 import { statusOf } from '../api/status.ts';
 import type { Clock } from '../base/clock.ts';

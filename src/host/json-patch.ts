@@ -3,8 +3,8 @@ import { applyPatch } from 'rfc6902';
 import type { Operation } from 'rfc6902';
 
 /**
- * Applies `operations` to a copy of `document` and returns the copy. Throws an `Error` that says which operation failed and
- * why; then nothing is applied.
+ * Applies `operations` to a copy of `document` and returns the copy. Throws an `Error` that says which operation
+ * failed and why; then nothing is applied.
  */
 export function applyJsonPatch(document: unknown, operations: readonly unknown[]): unknown {
   const holder = { document: structuredClone(document) };

@@ -1,9 +1,9 @@
 /**
  * Puts a `HttpHandler` on the network: HTTPS with HTTP/1.1 and HTTP/2 (by ALPN) on one port.
  *
- *     const listener = new HttpsListener({ handle: server.handle, log }, { host: '127.0.0.1', key, certificate, clientCa });
- *     const { port } = await listener.listen(6443);        // rejects with `Conflict` if the port is taken; 0: any free one
- *     await listener.close();                              // bounded by `closeGraceMs`
+ *     const listener = new HttpsListener({ handle: server.handle, log }, { host, key, certificate, clientCa });
+ *     const { port } = await listener.listen(6443);    // `Conflict` if the port is taken; 0: any free one
+ *     await listener.close();                          // bounded by `closeGraceMs`
  *
  * A client certificate that `clientCa` signed makes the user: CN is the name, each O a group. Without one the user is
  * `undefined`, and the handler answers 401.
@@ -127,7 +127,7 @@ export class HttpsListener {
     });
     server.maxConnections = this.#limits.connectionsMax;
     server.on('secureConnection', (socket) => this.#connected(socket));
-    server.on('tlsClientError', () => {}); // a scanner, or a client that does not trust us: it knows, and nobody else cares
+    server.on('tlsClientError', () => {}); // a scanner, or a client that does not trust us: it knows
     return server;
   }
 
