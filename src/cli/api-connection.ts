@@ -87,7 +87,7 @@ type Access = ClusterAccess & { readonly namespace: string };
 function accessOf(flags: FlagValues, io: CliIo): Access {
   const server = flags.optional('server');
   const context = flags.optional('context');
-  const found = loadKubeconfigOrFail(kubeconfigPathOf(flags, io), context);
+  const found = loadKubeconfigOrFail(kubeconfigPathOf(flags, io), context, server !== undefined);
   if (found === undefined && server === undefined) {
     throw new CliError(
       'no cluster: start one with "livelet up", or name one with --kubeconfig, $KUBECONFIG or --server',
@@ -110,11 +110,13 @@ function accessOf(flags: FlagValues, io: CliIo): Access {
 function loadKubeconfigOrFail(
   where: { file?: string; kubeconfig?: string; home?: string },
   context: string | undefined,
+  mayBeEmpty: boolean,
 ): Access | undefined {
   try {
     return loadKubeconfig({ ...where, ...(context === undefined ? {} : { context }) });
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
+    if (mayBeEmpty && error.message.endsWith('no current-context is set')) return undefined;
     if (context !== undefined && error.message === `context "${context}" does not exist`) {
       const text = `Error in configuration: context was not found for specified context: ${context}`;
       throw new CliError(text, { verbatim: true, cause: error });

@@ -1,5 +1,7 @@
 import type { KubernetesObject, ResourceType } from '../api/resources.ts';
 import { apiVersionOf } from '../api/resources.ts';
+import { ageOf } from '../api/age.ts';
+import { goQuote } from '../api/go-text.ts';
 import { fromStatus } from '../api/status.ts';
 import { bodyLines, bodyText, parseJson } from '../client/answer.ts';
 import { resourcePath } from '../client/request.ts';
@@ -67,7 +69,7 @@ export async function* getTables(
   connection: ApiConnection,
   place: Place,
   selectors: Selectors,
-  options: { readonly chunkSize: number; readonly fullObjects: boolean },
+  options: { readonly chunkSize: number; readonly fullObjects: boolean; readonly nowMs: number },
   signal: AbortSignal,
 ): AsyncIterable<TablePage> {
   const all = {
@@ -76,7 +78,10 @@ export async function* getTables(
     full: options.fullObjects,
   };
   for await (const page of pages(connection, place, selectors, all, signal)) {
-    yield { table: asTable(page), resourceVersion: textOf(fieldOf(page, 'metadata'), 'resourceVersion') };
+    yield {
+      table: asTable(page, options.nowMs),
+      resourceVersion: textOf(fieldOf(page, 'metadata'), 'resourceVersion'),
+    };
   }
 }
 
@@ -93,16 +98,40 @@ async function* pages(
   let token = '';
   do {
     if (token !== '') query.set('continue', token);
-    const response = await connection.send(
-      'GET',
-      pathOf(place),
-      { query, headers: { accept: options.accept } },
-      signal,
-    );
-    const page = parseJson(await bodyText(response.body));
+    const page = await onePage(connection, place, selectors, query, options.accept, signal);
     yield page;
     token = place.name === undefined ? textOf(fieldOf(page, 'metadata'), 'continue') : '';
   } while (token !== '');
+}
+
+async function onePage(
+  connection: ApiConnection,
+  place: Place,
+  selectors: Selectors,
+  query: URLSearchParams,
+  accept: string,
+  signal: AbortSignal,
+): Promise<unknown> {
+  try {
+    const response = await connection.send('GET', pathOf(place), { query, headers: { accept } }, signal);
+    return parseJson(await bodyText(response.body));
+  } catch (error) {
+    throw place.name === undefined ? listError(error, place.type, selectors) : error;
+  }
+}
+
+/** The error of a list says what was to be listed. Upstream: `EnhanceListError`. */
+function listError(error: unknown, type: ResourceType, { labelSelector = '', fieldSelector = '' }: Selectors): unknown {
+  if (!(error instanceof StatusError) || (error.reason !== 'BadRequest' && error.reason !== 'NotFound')) return error;
+  const subject = goQuote(`${type.group}/${type.version}, Resource=${type.resource}`);
+  const what =
+    labelSelector === '' && fieldSelector === ''
+      ? `Unable to list ${subject}`
+      : `Unable to find ${subject} that match label selector ${goQuote(labelSelector)}, field selector ${goQuote(fieldSelector)}`;
+  const message = `${what}: ${error.message}`;
+  return error.details === undefined
+    ? new StatusError(error.reason, message, { cause: error })
+    : new StatusError(error.reason, message, { cause: error, details: error.details });
 }
 
 export interface RawWatchEvent {
@@ -147,8 +176,8 @@ function asObject(value: unknown, type: ResourceType): WireObject {
   return { apiVersion: apiVersionOf(type), kind: type.kind, ...value };
 }
 
-/** A server that knows no tables sends the object, or the list: then name and creation time are shown. */
-export function asTable(value: unknown): Table {
+/** A server that knows no tables sends the object, or the list: then name and age are shown. */
+export function asTable(value: unknown, nowMs: number): Table {
   if (textOf(value, 'kind') === 'Table') {
     return {
       // A Table's columns and rows are as its API says; cells are printed whatever they are.
@@ -159,11 +188,11 @@ export function asTable(value: unknown): Table {
   }
   const objects = Array.isArray(fieldOf(value, 'items')) ? itemsOf(value, 'items') : [value];
   return {
-    columnDefinitions: [{ name: 'Name' }, { name: 'Created At' }],
+    columnDefinitions: [{ name: 'Name' }, { name: 'Age' }],
     rows: objects.map((object) => {
       const metadata = fieldOf(object, 'metadata');
       const shown = { name: textOf(metadata, 'name'), namespace: textOf(metadata, 'namespace') };
-      return { cells: [shown.name, textOf(metadata, 'creationTimestamp')], object: { metadata: shown } };
+      return { cells: [shown.name, ageOf(textOf(metadata, 'creationTimestamp'), nowMs)], object: { metadata: shown } };
     }),
   };
 }

@@ -3,18 +3,25 @@ import { goQuote } from '../api/go-text.ts';
 import { bodyText, parseJson } from '../client/answer.ts';
 import type { ApiConnection } from './api-connection.ts';
 import { CliError } from './cli-error.ts';
+import type { CliIo } from './cli-io.ts';
 
 /** What kinds there are: those of this package, and, when asked for another, those that the server tells of. */
 export class ResourceTypes {
   readonly #connection: ApiConnection;
+  readonly #warn: (text: string) => void;
   #discovered: readonly ResourceType[] | undefined;
 
-  constructor(connection: ApiConnection) {
+  constructor(connection: ApiConnection, io: Pick<CliIo, 'err'>) {
     this.#connection = connection;
+    this.#warn = (text) => io.err(`Warning: ${text}\n`);
   }
 
   /** By any name that kubectl takes: `pods`, `pod`, `po`, `Pod`, `leases.coordination.k8s.io`, `pods.v1`. */
   async named(name: string, signal: AbortSignal): Promise<ResourceType> {
+    for (const other of ownTypes.filter(({ shortNames }) => shortNames.includes(name)).slice(1)) {
+      const shown = `${other.resource}.${other.group}`;
+      this.#warn(`short name ${goQuote(name)} could also match lower priority resource ${shown}`);
+    }
     const found = namedIn(ownTypes, name) ?? namedIn(await this.#fromServer(signal), name);
     if (found !== undefined) return found;
     throw new CliError(`the server doesn't have a resource type ${goQuote(name.split('.')[0] ?? name)}`);
@@ -48,10 +55,7 @@ function namedIn(types: readonly ResourceType[], written: string): ResourceType 
   const isNamed = (type: ResourceType): boolean =>
     [type.resource, type.singular, type.kind.toLowerCase(), ...type.shortNames].includes(name);
   const fits = (type: ResourceType): boolean =>
-    qualifier === '' ||
-    qualifier === type.group ||
-    qualifier === `${type.version}.${type.group}` ||
-    (type.group === '' && qualifier === type.version);
+    qualifier === '' || qualifier === type.group || qualifier === `${type.version}.${type.group}`;
   return types.find((type) => isNamed(type) && fits(type));
 }
 

@@ -35,6 +35,8 @@ export interface Targets {
   readonly targets: readonly Target[];
   /** The words can only mean one object: it is printed bare and not as a list. */
   readonly isSingle: boolean;
+  /** What in the files could not be read; the rest is in `targets`. */
+  readonly errors: readonly unknown[];
 }
 
 export interface TargetDeps {
@@ -80,7 +82,7 @@ export async function resolveTargets(options: TargetOptions, deps: TargetDeps, s
     const namespace = options.allNamespaces || !type.namespaced ? undefined : deps.connection.namespace;
     return namespace === undefined ? { kind: 'list', type } : { kind: 'list', type, namespace };
   });
-  return { targets, isSingle: false };
+  return { targets, isSingle: false, errors: [] };
 }
 
 /** `pods,nodes a b` means each kind with each name. */
@@ -137,7 +139,7 @@ async function objectsOf(
         : { kind: 'object', type, name },
     );
   }
-  return { targets, isSingle: targets.length === 1 };
+  return { targets, isSingle: targets.length === 1, errors: [] };
 }
 
 async function targetsOfFiles(options: TargetOptions, deps: TargetDeps, signal: AbortSignal): Promise<Targets> {
@@ -164,6 +166,6 @@ async function targetsOfFiles(options: TargetOptions, deps: TargetDeps, signal: 
         : { kind: 'object', type, name, namespace, source },
     );
   }
-  throwCollected(errors);
-  return { targets, isSingle: targets.length === 1 };
+  if (targets.length === 0) throwCollected(errors);
+  return { targets, isSingle: targets.length === 1 && errors.length === 0, errors };
 }

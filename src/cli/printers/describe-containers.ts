@@ -8,9 +8,11 @@ import type {
   EphemeralContainer,
   Pod,
   Probe,
+  ResourceFieldSelector,
   ResourceRequirements,
 } from '../../api/gen/types.ts';
 import { goQuote } from '../../api/go-text.ts';
+import { quantityMilliValue, quantityOf, quantityValue } from '../../api/quantity.ts';
 import { byKey, type DescribeWriter } from './describe-writer.ts';
 
 /** One group of containers: `Init Containers`, `Containers` or `Ephemeral Containers`. */
@@ -135,16 +137,14 @@ function handlerText(probe: Probe): string {
   return 'unknown';
 }
 
-/** Percent-encodes all that Go does not allow in a path. */
+/** As Go's `url.URL` writes a path that it was given unescaped. */
 function escapePath(path: string): string {
-  return encodeURI(path).replaceAll(/[?#[\]!'()*,;]/g, (char) =>
-    "!'()*,;".includes(char) && goKeepsInPath.includes(char)
-      ? char
-      : `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  const wellFormed = path.replaceAll(/\p{Surrogate}/gu, '\uFFFD');
+  return encodeURI(wellFormed).replaceAll(
+    /[?#!*'()]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
   );
 }
-
-const goKeepsInPath = "!'()*,;"; // Go keeps the path as it was written when it is a valid encoding, these included
 
 function describeEnvFrom(writer: DescribeWriter, sources: readonly EnvFromSource[]): void {
   writer.line(2, 'Environment Variables from:');
@@ -181,8 +181,7 @@ function valueFromText(
     return `${podFieldText(pod, fieldPath)} (${apiVersion}:${fieldPath})`;
   }
   if (from.resourceFieldRef) {
-    const { resource } = from.resourceFieldRef;
-    return `${resourceFieldText(container, resource)} (${resource})`;
+    return `${resourceFieldText(container, from.resourceFieldRef)} (${from.resourceFieldRef.resource})`;
   }
   if (from.secretKeyRef) {
     const { key, name, optional = false } = from.secretKeyRef;
@@ -195,31 +194,21 @@ function valueFromText(
   return undefined;
 }
 
-/** The value of a downward-API field that the API knows; those of the status (`status.podIP`) are not looked up, as upstream. */
+/** Only these two are looked up, as upstream's client does. */
 function podFieldText(pod: Pod, fieldPath: string): string {
-  const subscript = /^metadata\.(annotations|labels)\['(.*)'\]$/.exec(fieldPath);
-  if (subscript !== null) {
-    const map = subscript[1] === 'labels' ? pod.metadata?.labels : pod.metadata?.annotations;
-    return map?.[subscript[2] ?? ''] ?? '';
-  }
-  switch (fieldPath) {
-    case 'metadata.name':
-      return pod.metadata?.name ?? '';
-    case 'metadata.namespace':
-      return pod.metadata?.namespace ?? '';
-    case 'metadata.uid':
-      return pod.metadata?.uid ?? '';
-    default:
-      return '';
-  }
+  if (fieldPath === 'metadata.name') return pod.metadata?.name ?? '';
+  return fieldPath === 'metadata.namespace' ? (pod.metadata?.namespace ?? '') : '';
 }
 
-/** Only plain amounts are shown; `0` of a limit means what the node has. */
-function resourceFieldText(container: Container | EphemeralContainer, resource: string): string {
-  const [kind, ...name] = resource.split('.');
+/** In units of the divisor, rounded up; `0` of a limit means what the node has. */
+function resourceFieldText(container: Container | EphemeralContainer, source: ResourceFieldSelector): string {
+  const [kind, ...name] = source.resource.split('.');
   const amounts = kind === 'limits' ? container.resources?.limits : container.resources?.requests;
-  const amount = amounts?.[name.join('.')] ?? '0';
-  return amount === '0' && (resource === 'limits.cpu' || resource === 'limits.memory') ? 'node allocatable' : amount;
+  const measure = name.join('.') === 'cpu' ? quantityMilliValue : quantityValue;
+  const divisor = measure(quantityOf(source.divisor)) || measure(quantityOf('1'));
+  const count = Math.ceil(measure(quantityOf(amounts?.[name.join('.')])) / divisor);
+  const isNodes = count === 0 && (source.resource === 'limits.cpu' || source.resource === 'limits.memory');
+  return isNodes ? 'node allocatable' : String(count);
 }
 
 function describeMounts(writer: DescribeWriter, container: Container | EphemeralContainer): void {

@@ -67,12 +67,12 @@ export function describeServiceAccount(account: ServiceAccount, events: Events, 
   identity(writer, account, true);
   describeNames(writer, 'Image pull secrets:', account.imagePullSecrets ?? []);
   describeNames(writer, 'Mountable secrets:', account.secrets ?? []);
-  writer.line(0, 'Tokens:             \t<none>'); // secrets with tokens are not made any more
+  writer.line(0, 'Tokens:            \t<none>'); // secrets with tokens are not made any more
   if (events !== undefined) describeEvents(writer, events);
   return writer.text();
 }
 
-const accountHeaderWidth = 'Image pull secrets: '.length;
+const accountHeaderWidth = 'Image pull secrets:'.length;
 
 function describeNames(writer: DescribeWriter, header: string, refs: readonly { readonly name?: string }[]): void {
   if (refs.length === 0) writer.line(0, `${header.padEnd(accountHeaderWidth)}\t<none>`);

@@ -1,4 +1,5 @@
-import type { Event, Pod, Toleration } from '../../api/gen/types.ts';
+import type { Event, LabelSelector, Pod, Toleration } from '../../api/gen/types.ts';
+import { qosClassOf } from '../../api/qos.ts';
 import { describeContainers, describeResources } from './describe-containers.ts';
 import { describeEvents } from './describe-events.ts';
 import { DescribeWriter, byKey, type DescribeContext } from './describe-writer.ts';
@@ -25,7 +26,7 @@ export function describePod(pod: Pod, events: readonly Event[] | undefined, cont
   }
   describeConditions(writer, pod);
   describeVolumes(writer, spec?.volumes ?? []);
-  writer.line(0, `QoS Class:\t${status?.qosClass ?? ''}`);
+  writer.line(0, `QoS Class:\t${status?.qosClass ?? (spec === undefined ? '' : qosClassOf(spec))}`);
   writer.labels('Node-Selectors', spec?.nodeSelector);
   writer.multiline(
     'Tolerations',
@@ -106,11 +107,31 @@ function describeSpread(writer: DescribeWriter, { spec }: Pod): void {
   const texts = constraints
     .toSorted((a, b) => byKey([a.topologyKey, 0], [b.topologyKey, 0]))
     .map(({ topologyKey, whenUnsatisfiable, maxSkew, labelSelector }) => {
-      const terms = Object.entries(labelSelector?.matchLabels ?? {})
-        .sort(byKey)
-        .map(([key, value]) => `${key}=${value}`);
-      const selector = labelSelector === undefined ? '' : ` for selector ${terms.join(',') || '<none>'}`;
+      const selector = labelSelector === undefined ? '' : ` for selector ${selectorText(labelSelector)}`;
       return `${topologyKey}:${whenUnsatisfiable} when max skew ${maxSkew} is exceeded${selector}`;
     });
   writer.multiline('Topology Spread Constraints', texts);
+}
+
+/** `a=1,b in (x,y),c`: sorted by key. Upstream: `metav1.FormatLabelSelector`. */
+function selectorText({ matchLabels = {}, matchExpressions = [] }: LabelSelector): string {
+  const terms: (readonly [key: string, text: string])[] = [
+    ...Object.entries(matchLabels).map(([key, value]) => [key, `${key}=${value}`] as const),
+    ...matchExpressions.map(({ key, operator, values = [] }) => {
+      const list = `(${values.toSorted().join(',')})`;
+      const texts: Readonly<Record<string, string>> = {
+        In: `${key} in ${list}`,
+        NotIn: `${key} notin ${list}`,
+        Exists: key,
+        DoesNotExist: `!${key}`,
+      };
+      return [key, texts[operator] ?? key] as const;
+    }),
+  ];
+  return terms.length === 0
+    ? '<none>'
+    : terms
+        .sort(byKey)
+        .map(([, text]) => text)
+        .join(',');
 }

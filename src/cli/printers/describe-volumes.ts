@@ -1,4 +1,4 @@
-import type { ProjectedVolumeSource, Volume, VolumeProjection } from '../../api/gen/types.ts';
+import type { EphemeralVolumeSource, ProjectedVolumeSource, Volume, VolumeProjection } from '../../api/gen/types.ts';
 import { byKey, type DescribeWriter } from './describe-writer.ts';
 
 type Row = readonly [label: string, value: unknown];
@@ -68,10 +68,7 @@ function rowsOf(volume: Volume): readonly Row[] | undefined {
       ['ReadOnly', persistentVolumeClaim.readOnly ?? false],
     ];
   }
-  if (ephemeral) {
-    const what = 'an inline specification for a volume that gets created and deleted with the pod';
-    return [['Type', `EphemeralVolume (${what})`]];
-  }
+  if (ephemeral) return ephemeralRows(ephemeral);
   if (projected) return projectedRows(projected);
   if (csi) {
     return [
@@ -79,7 +76,7 @@ function rowsOf(volume: Volume): readonly Row[] | undefined {
       ['Driver', csi.driver],
       ['FSType', csi.fsType ?? ''],
       ['ReadOnly', csi.readOnly ?? false],
-      ['VolumeAttributes', attributesText(csi.volumeAttributes)],
+      ['VolumeAttributes', nestedText(csi.volumeAttributes)],
     ];
   }
   if (image) {
@@ -92,9 +89,28 @@ function rowsOf(volume: Volume): readonly Row[] | undefined {
   return otherRows(volume);
 }
 
-function attributesText(attributes: Readonly<Record<string, string>> | undefined): string {
-  const entries = Object.entries(attributes ?? {}).sort(byKey);
-  return entries.length === 0 ? '<none>' : entries.map(([key, value]) => `${key}=${value}`).join('\n    \t    ');
+/** `k=v`, each on a line of its own, four columns in; as upstream's nested writer puts them. */
+function nestedText(entries: Readonly<Record<string, string>> | undefined): string {
+  const texts = Object.entries(entries ?? {}).sort(byKey);
+  return texts.length === 0 ? '<none>' : texts.map(([key, value]) => `    ${key}=${value}`).join('\n        \t');
+}
+
+function ephemeralRows({ volumeClaimTemplate: template }: EphemeralVolumeSource): Row[] {
+  const what = 'an inline specification for a volume that gets created and deleted with the pod';
+  const type: Row = ['Type', `EphemeralVolume (${what})`];
+  if (template === undefined) return [type];
+  const labels = Object.keys(template.metadata?.labels ?? {}).length;
+  const annotations = Object.keys(template.metadata?.annotations ?? {}).length;
+  return [
+    type,
+    ['StorageClass', template.spec.storageClassName ?? ''],
+    ['Volume', template.spec.volumeName ?? ''],
+    ['Labels', labels === 0 ? '    <none>' : nestedText(template.metadata?.labels)],
+    ['Annotations', annotations === 0 ? '    <none>' : nestedText(template.metadata?.annotations)],
+    ['Capacity', ''],
+    ['Access Modes', ''],
+    ...(template.spec.volumeMode === undefined ? [] : [['VolumeMode', template.spec.volumeMode] as const]),
+  ];
 }
 
 function projectedRows(projected: ProjectedVolumeSource): Row[] {

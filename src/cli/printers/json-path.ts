@@ -224,7 +224,8 @@ function render(nodes: readonly Node[], value: unknown, root: unknown): string {
 }
 
 function valueText(value: unknown): string {
-  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? '');
+  if (value === null || value === undefined) return '';
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function walk(steps: readonly Step[], values: readonly unknown[], root: unknown): readonly unknown[] {
@@ -276,14 +277,7 @@ function passes(step: Extract<Step, { kind: 'filter' }>, item: unknown, root: un
   if (step.operator === 'exists') return left !== undefined;
   if (left === undefined) return false;
   const { right } = step;
-  const order =
-    typeof left === 'number' && typeof right === 'number'
-      ? left - right
-      : String(left) < String(right)
-        ? -1
-        : String(left) === String(right)
-          ? 0
-          : 1;
+  const order = orderOf(left, right);
   const outcomes: Readonly<Record<string, boolean>> = {
     '==': order === 0,
     '!=': order !== 0,
@@ -293,4 +287,10 @@ function passes(step: Extract<Step, { kind: 'filter' }>, item: unknown, root: un
     '>=': order >= 0,
   };
   return outcomes[step.operator] ?? false;
+}
+
+function orderOf(left: unknown, right: unknown): number {
+  if (typeof left === 'number' && typeof right === 'number') return left - right;
+  const [a, b] = [valueText(left), valueText(right)];
+  return a === b ? 0 : a < b ? -1 : 1;
 }

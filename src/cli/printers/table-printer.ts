@@ -50,14 +50,20 @@ export class TablePrinter {
     this.#options = options;
   }
 
-  /** The table's text; `eventType`: a first column that says what happened. */
+  /** The table's text, with what was added before; `eventType`: a first column that says what happened. */
   print(table: Table, eventType?: string): string {
+    this.add(table, eventType);
+    return this.#tabs.flush();
+  }
+
+  /** Keeps the table for the next `print` or `flush`, so that both share their columns' widths. */
+  add(table: Table, eventType?: string): void {
     const columns = table.columnDefinitions.length > 0 ? table.columnDefinitions : this.#columns;
     if (!sameColumns(columns, this.#columns)) {
       this.#columns = columns;
       this.#hasHeaders = false;
     }
-    if (table.rows.length === 0) return '';
+    if (table.rows.length === 0) return;
     const shown = columns.map((column) => this.#options.wide || (column.priority ?? 0) === 0);
     if (!this.#hasHeaders && !this.#options.noHeaders) {
       const names = columns.filter((_, index) => shown[index]).map((column) => column.name);
@@ -68,6 +74,9 @@ export class TablePrinter {
       const cells = columns.map((_, index) => cellText(row.cells[index])).filter((_, index) => shown[index]);
       this.#tabs.write(`${this.#rowCells(row, cells, eventType).join('\t')}\n`);
     }
+  }
+
+  flush(): string {
     return this.#tabs.flush();
   }
 
@@ -90,7 +99,7 @@ export class TablePrinter {
       ...(this.#options.withNamespace ? [namespace] : []),
       this.#options.kindPrefix + name,
       ...rest,
-      ...this.#options.labelColumns.map((label) => labels[label] ?? '<none>'),
+      ...this.#options.labelColumns.map((label) => labels[label] ?? ''),
       ...(this.#options.showLabels ? [labelsText(labels)] : []),
     ];
   }
@@ -105,7 +114,7 @@ function sameColumns(a: readonly TableColumn[], b: readonly TableColumn[]): bool
 /** Cut at the first end of line. */
 function cellText(cell: unknown): string {
   if (cell === undefined || cell === null) return '';
-  const text = typeof cell === 'object' ? JSON.stringify(cell) : String(cell);
+  const text = typeof cell === 'string' ? cell : JSON.stringify(cell);
   const end = text.search(/[\f\n\r]/);
   return end < 0 ? escapeTerminal(text) : `${escapeTerminal(text.slice(0, end))}...`;
 }

@@ -65,7 +65,7 @@ class YamlWriter {
     else if (Array.isArray(value)) this.#line += '[]';
     else if (isMap(value)) this.#line += '{}';
     else if (typeof value === 'number') this.#line += numberText(value);
-    else this.#line += String(value ?? null);
+    else this.#line += JSON.stringify(value ?? null);
   }
 
   #newLine(indent: number): void {
@@ -94,7 +94,7 @@ class YamlWriter {
 
   /** Breaks at a lone space once the line has passed the column. */
   #folding(text: string, indent: number, isKey: boolean, style: 'plain' | 'single'): void {
-    const chars = [...text];
+    const chars = Array.from(text);
     if (style === 'single') this.#line += "'";
     let afterSpace = false;
     chars.forEach((char, index) => {
@@ -110,7 +110,7 @@ class YamlWriter {
   }
 
   #doubleQuoted(text: string, indent: number, isKey: boolean): void {
-    const chars = [...text];
+    const chars = Array.from(text);
     const escapesAll = text.startsWith('\uFEFF');
     this.#line += '"';
     let afterSpace = false;
@@ -130,7 +130,7 @@ class YamlWriter {
   }
 
   #isPastFold(): boolean {
-    return [...this.#line].length > foldAfterColumn;
+    return Array.from(this.#line).length > foldAfterColumn;
   }
 }
 
@@ -170,7 +170,7 @@ interface Allowed {
 /** Which styles can carry the text. Upstream: libyaml's `yaml_emitter_analyze_scalar`, in block context. */
 function analyse(text: string): Allowed {
   if (text === '') return { plain: true, singleQuoted: true, literal: false };
-  const chars = [...text];
+  const chars = Array.from(text);
   const special = chars.some((char) => !isPrintable(char));
   const breakThenSpace = /[\n\r\u0085\u2028\u2029] /.test(text);
   const spaceThenBreak = / [\n\r\u0085\u2028\u2029]/.test(text);
@@ -251,8 +251,8 @@ const isDigit = (char: string | undefined): boolean => char !== undefined && /\d
 
 /** yaml.v2's order of keys: letters by code point and after all else, digits by the number that they make. */
 function compareKeys(a: string, b: string): number {
-  const left = [...a];
-  const right = [...b];
+  const left = Array.from(a);
+  const right = Array.from(b);
   for (let i = 0; i < left.length && i < right.length; i++) {
     const x = left[i] ?? '';
     const y = right[i] ?? '';

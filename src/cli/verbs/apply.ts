@@ -58,7 +58,7 @@ async function runApply(call: VerbCall): Promise<number> {
   requireFilenames(filenames);
   printersByOperation(call, dryRun).created(); // an unknown -o is an error before anything is done
   const connection = call.connect();
-  const types = new ResourceTypes(connection);
+  const types = new ResourceTypes(connection, io);
   const errors: unknown[] = [];
   let appliedCount = 0;
   const printers = printersByOperation(call, dryRun);

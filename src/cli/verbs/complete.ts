@@ -115,7 +115,7 @@ async function namesOf(
 async function containersOf(call: VerbCall, pod: string, values: FlagValues): Promise<readonly string[]> {
   try {
     const connection = call.connect(values);
-    const type = await new ResourceTypes(connection).named('pods', call.signal);
+    const type = await new ResourceTypes(connection, call.io).named('pods', call.signal);
     const { items } = await listObjects(connection, { type, namespace: connection.namespace }, {}, 0, call.signal);
     const spec = items.find((object) => object.metadata?.name === pod)?.['spec'];
     return [...itemsOf(spec, 'containers'), ...itemsOf(spec, 'initContainers')]

@@ -7,6 +7,7 @@ import { pathOf } from '../object-calls.ts';
 import { objectPrinterFor } from '../printers/object-printer.ts';
 import { fieldOf, ResourceTypes } from '../resource-types.ts';
 import { goJson } from '../../api/go-text.ts';
+import { parseLabelSelector } from '../../api/label-selector.ts';
 import {
   dryRunFlag,
   dryRunOf,
@@ -51,19 +52,20 @@ async function runCreate(call: VerbCall): Promise<number> {
   const dryRun = dryRunOf(flags);
   const fieldValidation = fieldValidationOf(flags);
   requireFilenames(filenames);
+  const isSelected = selectorOf(flags.string('selector'));
   const printer = objectPrinterFor(flags.string('output'), {
     showManagedFields: flags.bool('show-managed-fields'),
     operation: `created${dryRunSuffix(dryRun)}`,
   });
   const connection = call.connect();
-  const types = new ResourceTypes(connection);
+  const types = new ResourceTypes(connection, io);
   const errors: unknown[] = [];
   const query = new URLSearchParams({ fieldManager: flags.string('field-manager'), fieldValidation });
   if (dryRun === 'server') query.set('dryRun', 'All');
   let createdCount = 0;
   const reading = { recursive: flags.bool('recursive'), onError: (error: unknown) => void errors.push(error) };
   for await (const manifest of readManifests(filenames, reading, { types, io }, signal)) {
-    if (!isSelected(manifest, flags.string('selector'))) continue;
+    if (!isSelected(manifest)) continue;
     try {
       const object = prepared(manifest, connection, flags.bool('save-config'));
       const created = dryRun === 'client' ? object : await createOne(manifest, object, connection, query, signal);
@@ -96,14 +98,13 @@ async function createOne(
   }
 }
 
-/** `-l` picks among the manifests: equality terms only. */
-function isSelected({ object }: Manifest, selector: string): boolean {
-  if (selector === '') return true;
-  const labels = fieldOf(fieldOf(object, 'metadata'), 'labels');
-  return selector.split(',').every((term) => {
-    const parts = /^([^=!]+)(!=|==|=)(.*)$/.exec(term.trim());
-    if (parts === null) throw new CliError(`selector term ${term} is not supported here: only =, == and !=`);
-    const [, key = '', operator, value] = parts;
-    return (fieldOf(labels, key.trim()) === value?.trim()) === (operator !== '!=');
-  });
+/** `-l` picks among the manifests. */
+function selectorOf(text: string): (manifest: Manifest) => boolean {
+  if (text === '') return () => true;
+  const matcher = parseLabelSelector(text);
+  return ({ object }) => {
+    const labels = fieldOf(fieldOf(object, 'metadata'), 'labels');
+    // Values that are no texts match nothing; the server refuses them.
+    return matcher.matches(typeof labels === 'object' && labels !== null ? (labels as Record<string, string>) : {});
+  };
 }

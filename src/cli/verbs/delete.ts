@@ -63,7 +63,7 @@ async function runDelete(call: VerbCall): Promise<number> {
   const dryRun = dryRunOf(flags);
   checkCascade(flags.string('cascade'));
   const connection = call.connect();
-  const { targets } = await resolveTargets(
+  const { targets, errors: unreadable } = await resolveTargets(
     {
       args: call.args,
       filenames: flags.strings('filename'),
@@ -73,7 +73,7 @@ async function runDelete(call: VerbCall): Promise<number> {
       all: flags.bool('all'),
       kindAloneMeansAll: false,
     },
-    { connection, types: new ResourceTypes(connection), io },
+    { connection, types: new ResourceTypes(connection, io), io },
     signal,
   );
   if (grace === 0) {
@@ -82,7 +82,7 @@ async function runDelete(call: VerbCall): Promise<number> {
         'The resource may continue to run on the cluster indefinitely.\n',
     );
   }
-  const errors: unknown[] = [];
+  const errors: unknown[] = [...unreadable];
   const deleted: (Named & { readonly uid: string })[] = [];
   const named = await namedObjects(call, connection, targets, errors);
   for (const object of named) {
@@ -100,7 +100,7 @@ async function runDelete(call: VerbCall): Promise<number> {
   return 0;
 }
 
-function hasSelector({ flags }: VerbCall): boolean {
+function hasSelector({ flags }: Pick<VerbCall, 'flags'>): boolean {
   return flags.optional('selector') !== undefined || flags.optional('field-selector') !== undefined;
 }
 
@@ -110,11 +110,8 @@ function gracePeriodOf({ flags }: VerbCall): number | undefined {
   if (output !== '' && output !== 'name') {
     throw new CliError(`unexpected -o output mode: ${output}. We only support '-o name'`);
   }
-  if (flags.bool('all') && flags.optional('selector') !== undefined) {
-    throw new CliError('cannot set --all and --selector at the same time');
-  }
-  if (flags.bool('all') && flags.optional('field-selector') !== undefined) {
-    throw new CliError('cannot set --all and --field-selector at the same time');
+  if (flags.bool('all') && hasSelector({ flags })) {
+    throw new CliError("setting 'all' parameter but found a non empty selector. ");
   }
   const given = flags.int('grace-period');
   const isForced = flags.bool('force');

@@ -40,8 +40,8 @@ async function runDescribe(call: VerbCall): Promise<number> {
     throw new CliError('You must specify the type of resource to describe.');
   }
   const connection = call.connect();
-  const deps: TargetDeps = { connection, types: new ResourceTypes(connection), io };
-  const { targets } = await resolveTargets(
+  const deps: TargetDeps = { connection, types: new ResourceTypes(connection, io), io };
+  const { targets, errors: unreadable } = await resolveTargets(
     {
       args,
       filenames,
@@ -54,7 +54,7 @@ async function runDescribe(call: VerbCall): Promise<number> {
     deps,
     signal,
   );
-  const errors: unknown[] = [];
+  const errors: unknown[] = [...unreadable];
   const found = await findAll(call, connection, targets, errors);
   const [only] = errors;
   if (errors.length === 1 && args.length === 2 && isNotFound(only) && found.length === 0) {
@@ -185,9 +185,14 @@ async function findEvents(
   if (kind !== '') terms.push(`involvedObject.kind=${kind}`);
   if (uid !== '') terms.push(`involvedObject.uid=${uid}`);
   const place: Place = namespace === '' ? { type: resources.events } : { type: resources.events, namespace };
-  const { items } = await listObjects(connection, place, { fieldSelector: terms.join(',') }, pageSize, signal);
-  // The server's events are of this shape.
-  return items as readonly unknown[] as readonly Event[];
+  try {
+    const { items } = await listObjects(connection, place, { fieldSelector: terms.join(',') }, pageSize, signal);
+    // The server's events are of this shape.
+    return items as readonly unknown[] as readonly Event[];
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return []; // the description matters more than its last section, as upstream has it
+  }
 }
 
 async function describeNodeWith(

@@ -35,7 +35,7 @@ async function runEvents(call: VerbCall): Promise<number> {
   }
   const connection = call.connect();
   const isWanted = (event: Event): boolean => types.length === 0 || types.includes((event.type ?? '').toLowerCase());
-  const fieldSelector = await selectorOf(call, new ResourceTypes(connection));
+  const fieldSelector = await selectorOf(call, new ResourceTypes(connection, io));
   const place: Place = flags.bool('all-namespaces')
     ? { type: resources.events }
     : { type: resources.events, namespace: connection.namespace };

@@ -75,7 +75,7 @@ async function runGet(call: VerbCall): Promise<number> {
     io.err('You must specify the type of resource to get.\n\n');
     throw new CliError("Required resource not specified.\nSee 'livelet get -h' for help and examples");
   }
-  const deps: TargetDeps = { connection, types: new ResourceTypes(connection), io };
+  const deps: TargetDeps = { connection, types: new ResourceTypes(connection, io), io };
   const targets = await resolveTargets(
     {
       args: call.args,
@@ -136,39 +136,47 @@ function tableOptions({ flags }: VerbCall, target: Target, withKind: boolean): T
   };
 }
 
-async function printTables(call: VerbCall, { connection }: TargetDeps, { targets }: Targets): Promise<number> {
+async function printTables(call: VerbCall, { connection }: TargetDeps, found: Targets): Promise<number> {
   const { flags, io, signal } = call;
+  const { targets } = found;
   const withKind = new Set(targets.map((target) => target.type)).size > 1;
   const sortBy = flags.optional('sort-by');
   const errors: unknown[] = [];
-  let printer: TablePrinter | undefined;
-  let lastType: unknown;
   let hasPrinted = false;
-  let needsGap = false;
-  for (const target of targets) {
-    if (printer === undefined || lastType !== target.type) {
-      needsGap = hasPrinted && !flags.bool('no-headers');
-      printer = new TablePrinter(tableOptions(call, target, withKind));
-      lastType = target.type;
-    }
-    try {
-      for (const table of await tablesOf(call, target, sortBy, connection, signal)) {
-        const text = printer.print(table);
-        if (text === '') continue;
-        io.out(needsGap ? `\n${text}` : text);
-        needsGap = false;
-        hasPrinted = true;
+  for (const group of groupedByType(targets)) {
+    const [first] = group;
+    if (first === undefined) continue;
+    const printer = new TablePrinter(tableOptions(call, first, withKind));
+    for (const target of group) {
+      try {
+        for (const table of await tablesOf(call, target, sortBy, connection, signal)) printer.add(table);
+      } catch (error) {
+        if (!isIgnored(call, error)) errors.push(error);
       }
-    } catch (error) {
-      if (!isIgnored(call, error)) errors.push(error);
     }
+    const text = printer.flush();
+    if (text === '') continue;
+    io.out(hasPrinted && !flags.bool('no-headers') ? `\n${text}` : text);
+    hasPrinted = true;
   }
+  errors.push(...found.errors);
   if (!hasPrinted && errors.length === 0 && !flags.bool('ignore-not-found')) {
     const inNamespace = !flags.bool('all-namespaces') && targets.every((target) => target.type.namespaced);
     io.err(inNamespace ? `No resources found in ${connection.namespace} namespace.\n` : 'No resources found\n');
   }
   throwCollected(errors);
   return 0;
+}
+
+/** Neighbours of one kind share a table. */
+function groupedByType(targets: readonly Target[]): readonly (readonly Target[])[] {
+  const groups: Target[][] = [];
+  for (const target of targets) {
+    const last = groups.at(-1);
+    if (last?.[0]?.type === target.type) last.push(target);
+    else groups.push([target]);
+  }
+  return groups;
 }
 
 function isIgnored({ flags }: VerbCall, error: unknown): boolean {
@@ -185,7 +193,7 @@ async function tablesOf(
 ): Promise<readonly Table[]> {
   const chunkSize = sortBy === undefined ? call.flags.int('chunk-size') : 0;
   const tables: Table[] = [];
-  const options = { chunkSize, fullObjects: sortBy !== undefined };
+  const options = { chunkSize, fullObjects: sortBy !== undefined, nowMs: call.io.clock.wallMs() };
   const place = { ...target, ...subresourceOf(call) };
   for await (const { table } of getTables(connection, place, listSelectors(call, target), options, signal)) {
     tables.push(sortBy === undefined ? table : { ...table, rows: sortedBy(table.rows, (row) => row.object, sortBy) });
@@ -233,11 +241,11 @@ function keyText(value: unknown): string {
 async function printObjects(
   call: VerbCall,
   { connection }: TargetDeps,
-  { targets, isSingle }: Targets,
+  { targets, isSingle, errors: unreadable }: Targets,
   printer: ObjectPrinter,
 ): Promise<number> {
   const { flags, io, signal } = call;
-  const errors: unknown[] = [];
+  const errors: unknown[] = [...unreadable];
   const objects: WireObject[] = [];
   for (const target of targets) {
     try {
@@ -301,7 +309,8 @@ type Shower = (value: unknown, eventType: 'ADDED' | 'MODIFIED' | 'DELETED') => v
 function tableShower(call: VerbCall, target: Target): Shower {
   const printer = new TablePrinter(tableOptions(call, target, false));
   const withEvents = call.flags.bool('output-watch-events');
-  return (value, eventType) => call.io.out(printer.print(asTable(value), withEvents ? eventType : undefined));
+  return (value, eventType) =>
+    call.io.out(printer.print(asTable(value, call.io.clock.wallMs()), withEvents ? eventType : undefined));
 }
 
 function objectShower({ flags, io }: VerbCall, printer: ObjectPrinter): Shower {
@@ -327,7 +336,8 @@ async function showFirst(
   let shownVersion = '';
   try {
     if (asTables) {
-      const options = { chunkSize: flags.int('chunk-size'), fullObjects: false };
+      const nowMs = call.io.clock.wallMs();
+      const options = { chunkSize: flags.int('chunk-size'), fullObjects: false, nowMs };
       for await (const page of getTables(connection, target, listSelectors(call, target), options, signal)) {
         if (!isSilent) show({ kind: 'Table', ...page.table }, 'ADDED');
         resourceVersion = page.resourceVersion;
@@ -356,6 +366,6 @@ function rowVersion(row: TableRow | undefined): string {
 
 /** Of an object, or of the one row of a table. */
 function versionIn(value: unknown): string {
-  if (textOf(value, 'kind') === 'Table') return rowVersion(asTable(value).rows[0]);
+  if (textOf(value, 'kind') === 'Table') return rowVersion(asTable(value, 0).rows[0]);
   return textOf(fieldOf(value, 'metadata'), 'resourceVersion');
 }

@@ -143,7 +143,7 @@ async function findPods({ args, flags, io, signal }: VerbCall, connection: ApiCo
     // The server's pods are of this shape.
     return items as readonly Pod[];
   }
-  const name = await podNameOf(named, connection, signal);
+  const name = await podNameOf(named, connection, io, signal);
   try {
     // See above.
     return [(await getObject(connection, { type: resources.pods, namespace, name }, signal)) as Pod];
@@ -155,14 +155,14 @@ async function findPods({ args, flags, io, signal }: VerbCall, connection: ApiCo
   }
 }
 
-async function podNameOf(argument: string, connection: ApiConnection, signal: AbortSignal): Promise<string> {
+async function podNameOf(argument: string, connection: ApiConnection, io: CliIo, signal: AbortSignal): Promise<string> {
   const parts = argument.split('/');
   if (parts.length === 1) return argument;
   if (parts.length > 2) throw new CliError('arguments in resource/name form may not have more than one slash');
   const [kind = '', name = ''] = parts;
-  const type = await new ResourceTypes(connection).named(kind, signal);
+  const type = await new ResourceTypes(connection, io).named(kind, signal);
   if (type.resource === 'pods' && type.group === '') return name;
-  throw new CliError(`cannot get the logs from ${type.kind}: selector for ${type.kind} not implemented`);
+  throw new CliError(`cannot get the logs from *v1.${type.kind}: selector for *v1.${type.kind} not implemented`);
 }
 
 function sourcesOf(pod: Pod, asked: string, { flags, io }: VerbCall): LogSource[] {
@@ -191,7 +191,7 @@ function sourcesOf(pod: Pod, asked: string, { flags, io }: VerbCall): LogSource[
     }
   }
   if (all.includes(container)) return [{ pod, container }];
-  throw new CliError(`container ${container} is not valid for pod ${podName} out of: ${names}`);
+  throw new CliError(`container ${container} is not valid for pod ${podName}`);
 }
 
 async function printLog(
