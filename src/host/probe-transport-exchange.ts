@@ -37,7 +37,8 @@ export class HttpExchange implements Attempt {
   #isConnected = false;
   #isSecured = false; // the TLS handshake is done
   #isSettled = false;
-  #localPort = 0; // known from when it was connected, since nobody can tell once it is broken
+  #localAddress = ''; // this and the next: from when it was connected, since nobody can tell once it is broken
+  #localPort = 0;
 
   /** `wire`: the request as it is written. `onReply` is called once, unless the exchange is aborted. */
   constructor(
@@ -98,6 +99,7 @@ export class HttpExchange implements Attempt {
 
   #onConnect(): void {
     this.#isConnected = true;
+    this.#localAddress = this.#socket.localAddress ?? '';
     this.#localPort = this.#socket.localPort ?? 0;
   }
 
@@ -134,14 +136,9 @@ export class HttpExchange implements Attempt {
     else this.#break(brokenFailure(error, this.#ends()));
   }
 
-  /** The socket remembers its own address once it was asked, which `#onConnect` did. */
   #ends(): Ends {
     const { host, port } = this.#request;
-    const remote = this.#socket.remoteAddress ?? dialAddress(host);
-    return {
-      local: joinHostPort(this.#socket.localAddress ?? '', this.#localPort),
-      remote: joinHostPort(remote, port),
-    };
+    return { local: joinHostPort(this.#localAddress, this.#localPort), remote: joinHostPort(dialAddress(host), port) };
   }
 
   #break(failure: TransportFailure): void {
