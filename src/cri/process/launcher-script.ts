@@ -88,9 +88,14 @@ k_tree() { # every descendant of a process, then itself
 
 c_xkill() { # the shell that waits for an exec: all below it, not itself, so that it can report
   ( set +f
-    for task in /proc/"$1"/task/*; do
-      kids=; read -r kids < "$task/children"
-      for kid in $kids; do k_tree "$kid"; done
+    tries=0
+    while [ "$tries" -lt 50 ] && kill -0 "$1"; do
+      for task in /proc/"$1"/task/*; do
+        kids=; read -r kids < "$task/children"
+        for kid in $kids; do k_tree "$kid"; tries=50; done
+      done
+      tries=$((tries + 1))
+      [ "$tries" -gt 50 ] || sleep 0.02 # it has not forked yet
     done ) 2>/dev/null &
 }
 

@@ -41,7 +41,8 @@ interface RunningContainer {
 }
 
 interface RunningExec {
-  shellPid: number | undefined;
+  shellPid: number | undefined; // of the shell that waits for it
+  isUnwanted: boolean; // to be ended as soon as its shell is known
   onExited: (exitCode: number) => void;
 }
 
@@ -262,7 +263,9 @@ export class NamespaceLauncher implements Launcher {
         return;
       case 'xpid': {
         const exec = this.#execs.get(id);
-        if (exec !== undefined) exec.shellPid = Number(value);
+        if (exec === undefined) return;
+        exec.shellPid = Number(value);
+        this.#endUnwanted(exec);
         return;
       }
       case 'xexit':
@@ -369,14 +372,15 @@ export class NamespaceLauncher implements Launcher {
     this.#giveBackAtEnd(stderrSocket, err);
     const [stdout, stderr] = [boundedOutput(stdoutSocket), boundedOutput(stderrSocket)];
     const id = String(this.#execCount++);
-    const running: RunningExec = { shellPid: undefined, onExited: () => {} };
+    const running: RunningExec = { shellPid: undefined, isUnwanted: false, onExited: () => {} };
     const exited = new Promise<number>((resolve) => (running.onExited = resolve));
     this.#execs.set(id, running);
     try {
       this.#channel.send(this.#execLine(id, request, out, err));
       const code = await this.#untilTimeoutOrAbort(exited, request.timeoutMs, signal);
       if (code === undefined) {
-        if (running.shellPid !== undefined) this.#channel.send(`c_xkill ${running.shellPid}`);
+        running.isUnwanted = true;
+        this.#endUnwanted(running);
         await this.#within(execKillMsMax, 'cri.process.execKill', exited);
         signal.throwIfAborted();
         return { kind: 'timedOut' };
@@ -387,6 +391,10 @@ export class NamespaceLauncher implements Launcher {
       stdoutSocket.destroy();
       stderrSocket.destroy();
     }
+  }
+
+  #endUnwanted({ isUnwanted, shellPid }: RunningExec): void {
+    if (isUnwanted && shellPid !== undefined && !this.#channel.isEnded) this.#channel.send(`c_xkill ${shellPid}`);
   }
 
   /** `undefined`: not in time, or aborted. */

@@ -119,7 +119,7 @@ pivot_root root root/.livelet/old || fail setup
 cd / || fail setup
 ${targets.map((mount) => makeTarget(mount.hostPath, mount.containerPath)).join('')}${
     hasVolumes ? `mount -n -a -T ${shellWord(volumeTable)} || fail setup\n` : ''
-  }umount -l ${oldRoot} || fail setup
+  }umount -n -l ${oldRoot} || fail setup
 ${launch.readonlyRoot ? 'mount -n -o remount,bind,ro / || fail setup\n' : ''}${launch.cgroupProcsFiles.map((file) => `echo 0 > ${shellWord(file)} || fail setup\n`).join('')}${
     launch.oomScoreAdj === undefined ? '' : `echo ${launch.oomScoreAdj} > /proc/self/oom_score_adj\n`
   }cd ${shellWord(launch.workingDir)} || fail workingDir
