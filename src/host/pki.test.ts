@@ -97,9 +97,11 @@ test(
       assert.equal(await greet(client), 'kubernetes-admin', 'by the address');
       await assert.rejects(greet({ ...client, servername: 'elsewhere' }), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
       await assert.rejects(greet({ ...client, ca: [] }), { code: 'SELF_SIGNED_CERT_IN_CHAIN' });
-      await assert.rejects(greet({}), 'without a client certificate');
       const asClient = { cert: pki.serverCertPem, key: pki.serverKeyPem };
-      await assert.rejects(greet(asClient), 'the server certificate is not for clients');
+      // In TLS 1.3 a client learns only later, if at all, that its certificate was refused: it gets no answer.
+      const answer = (connection: tls.ConnectionOptions): Promise<string> => greet(connection).catch(() => '');
+      assert.equal(await answer({}), '', 'without a client certificate');
+      assert.equal(await answer(asClient), '', 'the server certificate is not for clients');
     } finally {
       server.close();
       await once(server, 'close');
