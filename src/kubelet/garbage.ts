@@ -11,18 +11,22 @@ import type { RuntimePod } from './runtime-pod.ts';
 
 const orphanGraceSeconds = 1; // raised to 2 by the kill itself
 
-/** Removes what a pod that goes on living has too much of: all but one dead instance per container, and old sandboxes. */
+/**
+ * Removes what a pod that goes on living has too much of: old sandboxes, and all but one dead instance per container.
+ * `isShown`: its status refers to the instance, whose log may thus be asked for.
+ */
 export async function removeExcess(
   context: NodeContext,
   pod: Pod,
   runtimePod: RuntimePod,
+  isShown: (instance: RuntimeContainerStatus) => boolean,
   signal: AbortSignal,
 ): Promise<void> {
   const kept = new Set<string>(); // names with their one dead instance
   for (const instance of runtimePod.containers) {
     if (instance.state !== 'exited') continue;
     const { name } = instance.metadata;
-    if (kept.has(name)) await removeInstance(context, pod, instance, signal);
+    if (kept.has(name) && !isShown(instance)) await removeInstance(context, pod, instance, signal);
     else kept.add(name);
   }
   const [, ...olderSandboxes] = runtimePod.sandboxes;

@@ -92,7 +92,8 @@ export class PodSync {
     const parts = { images: this.#images, failures: this.#failures, crashBackoff: this.#crashBackoff };
     const input = { pod, runtimePod, status, actions, volumes: volumes.volumes };
     const result = await syncContainers(context, parts, input, signal);
-    await removeExcess(context, pod, runtimePod, signal);
+    const isShown = (instance: RuntimeContainerStatus): boolean => this.#isShown(status, instance);
+    await removeExcess(context, pod, runtimePod, isShown, signal);
     if (result.changed) return { kind: 'changed', isRepeat: result.isRepeat };
     return { kind: result.failed ? 'failed' : 'settled' };
   }
@@ -183,6 +184,13 @@ export class PodSync {
       runtimeName: context.runtimeName(),
       ...how,
     });
+  }
+
+  #isShown(status: PodStatus, { id }: RuntimeContainerStatus): boolean {
+    const text = containerIdText(this.#deps.context.runtimeName(), id);
+    return [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].some(
+      ({ containerID, lastState }) => containerID === text || lastState?.terminated?.containerID === text,
+    );
   }
 
   #overdue(pod: Pod): { readonly reason: string; readonly message: string } | undefined {

@@ -148,7 +148,8 @@ export class SimNodeFiles implements NodeFiles {
   }
 
   #changed(path: string): void {
-    for (const watcher of [...(this.#watchers.get(path) ?? [])]) watcher();
+    const watchers = this.#watchers.get(path);
+    if (watchers !== undefined) for (const watcher of Array.from(watchers)) watcher();
     if (this.#watchers.get(path)?.size === 0) this.#watchers.delete(path);
   }
 

@@ -76,8 +76,66 @@ export function goldenRecording(): Recording {
   return {
     readAtSeconds: 362,
     pods: goldenPodNames.map((name) => parse(fs.readFileSync(path.join(directory, `${name}.yaml`), 'utf8')) as Pod),
-    events: (parse(fs.readFileSync(path.join(directory, 'events.yaml'), 'utf8')) as { items: Event[] }).items,
+    events: goldenEvents(),
     watch: readLines('get-watch.txt').flatMap((line) => parseWatchLine(line) ?? []),
     logs,
+  };
+}
+
+/** `events.yaml` lacks some that were there: those come from what `kubectl events` printed 3 s after the other readings. */
+function goldenEvents(): Event[] {
+  const { items } = parse(fs.readFileSync(path.join(directory, 'events.yaml'), 'utf8')) as { items: Event[] };
+  const isKnown = (pod: string, message: string): boolean =>
+    items.some((event) => event.involvedObject.name === pod && event.message?.trim() === message);
+  const printed = readLines('kubectl-events.txt').slice(1).map(parseEventLine);
+  return [
+    ...items,
+    ...printed.filter(({ pod, message }) => !isKnown(pod, message)).map((line) => asEvent(line, items)),
+  ];
+}
+
+interface EventLine {
+  readonly lastAgo: number;
+  readonly firstAgo: number;
+  readonly count: number;
+  readonly type: string;
+  readonly reason: string;
+  readonly pod: string;
+  readonly message: string;
+}
+
+function parseEventLine(line: string): EventLine {
+  const [age = '', type = '', reason = '', object = '', ...message] = line.split(/\s{2,}/);
+  const [, last = '', count = '1', first = last] = /^(\S+)(?: \(x(\d+) over (\S+)\))?$/.exec(age) ?? [];
+  return {
+    lastAgo: secondsOfAge(last),
+    firstAgo: secondsOfAge(first),
+    count: Number(count),
+    type,
+    reason,
+    pod: object.replace('Pod/', ''),
+    message: message.join(' ').trim(),
+  };
+}
+
+const printedAtSeconds = 365; // the Scheduled events of the first second are 6m5s old
+
+function asEvent(line: EventLine, known: readonly Event[]): Event {
+  const ofPod = known.filter((event) => event.involvedObject.name === line.pod);
+  const created = Date.parse('2026-11-21T20:03:22Z');
+  const time = (ago: number): string => new Date(created + (printedAtSeconds - ago) * 1_000).toISOString();
+  const isScheduled = line.reason === 'Scheduled';
+  const fieldPath = ofPod.find(({ involvedObject }) => involvedObject.fieldPath !== undefined)?.involvedObject
+    .fieldPath;
+  return {
+    metadata: {},
+    involvedObject: { name: line.pod, ...(isScheduled || fieldPath === undefined ? {} : { fieldPath }) },
+    type: line.type,
+    reason: line.reason,
+    message: line.message,
+    count: line.count,
+    source: { component: isScheduled ? 'default-scheduler' : 'kubelet' },
+    firstTimestamp: time(line.firstAgo),
+    lastTimestamp: time(line.lastAgo),
   };
 }

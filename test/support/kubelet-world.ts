@@ -1,4 +1,6 @@
+import { setMaxListeners } from 'node:events';
 import type { Event, Node, Pod } from '../../src/api/gen/types.ts';
+import { podStatusText } from '../../src/api/pod-status-text.ts';
 import { resources } from '../../src/api/resources.ts';
 import { noLog } from '../../src/base/log.ts';
 import type { Log } from '../../src/base/log.ts';
@@ -6,21 +8,51 @@ import { noMetrics } from '../../src/base/metrics.ts';
 import { TaskScope } from '../../src/base/task-scope.ts';
 import { CorrelatingEventRecorder } from '../../src/client/correlating-event-recorder.ts';
 import { Kubelet } from '../../src/kubelet/kubelet.ts';
+import type { ContainerScript, ScriptRule, SimImage } from '../../src/sim/container-script.ts';
 import { SimNetwork } from '../../src/sim/sim-network.ts';
 import { SimNodeFiles } from '../../src/sim/sim-node-files.ts';
+import { SimRuntime } from '../../src/sim/sim-runtime.ts';
 import { startApiWorld } from './api-world.ts';
-import { ScriptedRuntime } from './scripted-runtime.ts';
+import { NotingRuntime } from './noting-runtime.ts';
 
+setMaxListeners(0); // one signal ends everything here, so many listen to it
 const never = new AbortController().signal;
+const busybox: SimImage = { name: 'docker.io/library/busybox:1.29', sizeBytes: 1_000, entrypoint: ['run'] };
+
+export interface KubeletWorldOptions {
+  readonly images?: readonly SimImage[];
+  readonly rules?: readonly ScriptRule[];
+  /** By the one word of a container's command; a container without a command runs `run`. */
+  readonly scripts?: Readonly<Record<string, ContainerScript>>;
+  /** Of every call of the runtime. Default 0: nothing takes time but what the scripts say. */
+  readonly latencyMs?: readonly [min: number, max: number];
+  readonly log?: Log;
+}
 
 /** One node with a real kubelet, on the real API server, in virtual time. Pods are bound to it by their `nodeName`. */
-export async function startKubeletWorld(seed: string, log: Log = noLog) {
+export async function startKubeletWorld(seed: string, options: KubeletWorldOptions = {}) {
+  const log = options.log ?? noLog;
   const api = await startApiWorld(seed, log);
   const { clock, entropy, client } = api;
   const files = new SimNodeFiles();
-  const runtime = new ScriptedRuntime({ clock, files });
-  runtime.images.set('busybox:1.29', { id: 'sha256:busybox', repoTags: ['busybox:1.29'], sizeBytes: 1_000 });
   const network = new SimNetwork(clock);
+  const scripts = { run: { onStop: { afterMs: 10, exitCode: 0 } }, ...options.scripts } as const;
+  const rules = Object.entries(scripts).map(([word, script]): ScriptRule => ({ command: [word], script }));
+  const sim = new SimRuntime(
+    {
+      clock,
+      entropy: entropy.fork('runtime'),
+      network,
+      writeLog: (file, line) => files.append(file, line),
+    },
+    {
+      images: options.images ?? [busybox],
+      rules: [...rules, ...(options.rules ?? [])],
+      latencyMs: options.latencyMs ?? [0, 0],
+    },
+    api.scope.signal,
+  );
+  const noted = new NotingRuntime(sim);
   const source = { component: 'kubelet', host: 'node-1' };
   const recorder = new CorrelatingEventRecorder({ client, clock, entropy: entropy.fork('events'), log, source });
   api.scope.start((signal) => recorder.run(signal));
@@ -29,7 +61,7 @@ export async function startKubeletWorld(seed: string, log: Log = noLog) {
     const kubelet = new Kubelet(
       {
         client: api.clientOf('system:node:node-1'),
-        runtime,
+        runtime: noted.runtime,
         clock,
         entropy: entropy.fork('node-1'),
         log,
@@ -45,15 +77,7 @@ export async function startKubeletWorld(seed: string, log: Log = noLog) {
         nodeIps: ['192.0.2.2'],
         kubeletPort: 10_250,
         capacity: { cpu: '2', memory: '4Gi', 'ephemeral-storage': '10Gi', pods: '110' },
-        hostInfo: {
-          architecture: 'amd64',
-          bootID: 'boot',
-          kernelVersion: '6.1',
-          machineID: 'machine',
-          operatingSystem: 'linux',
-          osImage: 'Linux',
-          systemUUID: 'system',
-        },
+        hostInfo,
         rootDir: '/var/lib/kubelet',
         podLogsDir: '/var/log/pods',
       },
@@ -63,18 +87,26 @@ export async function startKubeletWorld(seed: string, log: Log = noLog) {
   };
   let node = start();
   await clock.advance(0);
+  /** Lets time pass until `task` is done. */
+  const during = async <T>(task: Promise<T>): Promise<T> => {
+    let isDone = false;
+    const done = task.finally(() => (isDone = true));
+    while (!isDone) await clock.advance(1);
+    return done;
+  };
   const pod = (name: string): Promise<Pod> => client.get(resources.pods, { namespace: 'default', name }, never);
   return {
     ...api,
     files,
-    runtime,
+    sim,
+    noted,
     network,
     pod,
     get kubelet() {
       return node.kubelet;
     },
     node: (): Promise<Node> => client.get(resources.nodes, { name: 'node-1' }, never),
-    create: (name: string, spec: Partial<Pod['spec']>): Promise<Pod> =>
+    create: (name: string, spec: Partial<Pod['spec']> = {}): Promise<Pod> =>
       client.create<Pod>(resources.pods, { namespace: 'default' }, podOf(name, spec), never),
     delete: (name: string, gracePeriodSeconds?: number) =>
       client.delete(
@@ -83,18 +115,25 @@ export async function startKubeletWorld(seed: string, log: Log = noLog) {
         gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds },
         never,
       ),
+    /** `TYPE REASON xCOUNT MESSAGE`, in the order in which they were first written. */
     async events(name: string): Promise<string[]> {
-      const list = await client.list<Event>(resources.events, { namespace: 'default' }, never);
+      const list = await client.list<Event>(resources.events, {}, never);
       return list.items
         .filter(({ involvedObject }) => involvedObject.name === name)
+        .sort((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1))
         .map(({ type, reason, message, count }) => `${type} ${reason} x${count} ${message}`);
     },
-    /** `logs NAME?...`, asked from the node's own server. */
-    async logs(name: string, container: string, query: Record<string, string> = {}) {
-      const answer = await node.kubelet.handle(
+    /** As `kubectl get` shows it: `0/1 CrashLoopBackOff 6`. */
+    async row(name: string): Promise<string> {
+      const { ready, status, restarts } = podStatusText(await pod(name), clock.wallMs());
+      return `${ready} ${status} ${restarts}`;
+    },
+    /** The answer of the node's own server: `200 TEXT`. */
+    async logs(name: string, container: string, query: Record<string, string> = {}, namespace = 'default') {
+      const asked = node.kubelet.handle(
         {
           method: 'GET',
-          path: `/containerLogs/default/${name}/${container}`,
+          path: `/containerLogs/${namespace}/${name}/${container}`,
           query: new URLSearchParams(query),
           headers: {},
           body: '',
@@ -102,25 +141,33 @@ export async function startKubeletWorld(seed: string, log: Log = noLog) {
         },
         never,
       );
-      let text = '';
-      if (typeof answer.body === 'string') text += answer.body;
-      else if (!(answer.body instanceof Uint8Array))
-        for await (const piece of answer.body)
-          text += typeof piece === 'string' ? piece : new TextDecoder().decode(piece);
-      return `${answer.status} ${text}`;
+      const answer = await during(asked);
+      return `${answer.status} ${await during(textOf(answer.body))}`;
     },
     /** The kubelet dies without a word, and another one starts. */
     async restartKubelet(): Promise<void> {
-      await node.scope.close();
+      await during(node.scope.close());
       node = start();
       await clock.advance(0);
     },
+    during,
     async close(): Promise<void> {
-      await node.scope.close();
+      await during(node.scope.close());
+      await during(sim.close());
       await api.close();
     },
   };
 }
+
+const hostInfo = {
+  architecture: 'amd64',
+  bootID: 'boot',
+  kernelVersion: '6.1',
+  machineID: 'machine',
+  operatingSystem: 'linux',
+  osImage: 'Linux',
+  systemUUID: 'system',
+} as const;
 
 export type KubeletWorld = Awaited<ReturnType<typeof startKubeletWorld>>;
 
@@ -131,4 +178,23 @@ export function podOf(name: string, spec: Partial<Pod['spec']>): Pod {
     metadata: { name, namespace: 'default' },
     spec: { nodeName: 'node-1', containers: [{ name: 'main', image: 'busybox:1.29' }], ...spec },
   };
+}
+
+/** A container that runs the script of this name. */
+export function containerOf(name: string, word: string) {
+  return { name, image: 'busybox:1.29', command: [word] };
+}
+
+// Names end in the nanoseconds of the first writing.
+function orderOf({ firstTimestamp, metadata }: Event): string {
+  return `${firstTimestamp} ${metadata?.name?.split('.').at(-1)}`;
+}
+
+async function textOf(body: string | Uint8Array | AsyncIterable<string | Uint8Array>): Promise<string> {
+  if (typeof body === 'string') return body;
+  const decoder = new TextDecoder();
+  if (body instanceof Uint8Array) return decoder.decode(body);
+  let text = '';
+  for await (const piece of body) text += typeof piece === 'string' ? piece : decoder.decode(piece, { stream: true });
+  return text;
 }
