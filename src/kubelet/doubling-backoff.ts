@@ -1,6 +1,9 @@
 const firstDelayMs = 10_000;
 const maxDelayMs = 300_000;
 const resetAfterMs = 600_000; // a fixed 10 minutes, upstream
+// Kills by a probe come in steps of its period, so a delay often ends at the very moment of one. Upstream then always comes
+// some milliseconds after the end, for want of speed; with this much allowed we decide the same.
+const slackMs = 100;
 
 interface Entry {
   readonly delayMs: number;
@@ -27,14 +30,14 @@ export class DoublingBackoff {
   isWaitingSince(podUid: string, key: string, sinceWallMs: number, nowWallMs: number): boolean {
     const entry = this.#byPod.get(podUid)?.get(key);
     if (entry === undefined || isExpired(entry, sinceWallMs)) return false;
-    return elapsedMs(sinceWallMs, nowWallMs) < entry.delayMs;
+    return elapsedMs(sinceWallMs, nowWallMs) < entry.delayMs - slackMs;
   }
 
   /** The same, counted from when the key was last advanced (the last failed pull). */
   isWaiting(podUid: string, key: string, nowWallMs: number): boolean {
     const entry = this.#byPod.get(podUid)?.get(key);
     if (entry === undefined || isExpired(entry, nowWallMs)) return false;
-    return elapsedMs(entry.advancedWallMs, nowWallMs) < entry.delayMs;
+    return elapsedMs(entry.advancedWallMs, nowWallMs) < entry.delayMs - slackMs;
   }
 
   /** The next step: 10 s for a new or expired entry, else twice as much as before. */
