@@ -159,7 +159,7 @@ async function startClusterIn(opened: Opened, options: ClusterOptions): Promise<
   const { port } = await listener.listen(options.port ?? 0);
   opened.add(() => listener.close());
   address = `${host}:${port}`;
-  const kubelet = startKubelet(opened, parts, plane, options);
+  const kubelet = startKubelet(parts, plane, options);
   nodeHandlers.set(nodeName, kubelet.handle);
 
   const kubeconfig = renderKubeconfig({
@@ -246,7 +246,7 @@ async function openParts(opened: Opened, options: ClusterOptions): Promise<Parts
   return { scope, clock, entropy, log, dataDir, nodeName, store, pki, runtime };
 }
 
-function startKubelet(opened: Opened, parts: Parts, plane: ControlPlane, options: ClusterOptions): Kubelet {
+function startKubelet(parts: Parts, plane: ControlPlane, options: ClusterOptions): Kubelet {
   const { scope, clock, entropy, log, dataDir, nodeName, runtime } = parts;
   const client = plane.clientOf(`system:node:${nodeName}`, ['system:nodes', 'system:authenticated']);
   const recorder = new CorrelatingEventRecorder({
@@ -287,7 +287,6 @@ function startKubelet(opened: Opened, parts: Parts, plane: ControlPlane, options
   );
   scope.start((signal) => recorder.run(signal));
   scope.start((signal) => kubelet.run(signal));
-  opened.add(() => transport.close());
   return kubelet;
 }
 

@@ -9,6 +9,7 @@ import type { Recording } from '../goldens/recording.ts';
 import { kubectlVersions, sleepMs, startLivelet } from './livelet-up.ts';
 import type { RunningLivelet } from './livelet-up.ts';
 
+const kubeletAgeSeconds = 29;
 const readAtSeconds = 362; // 6m2s after the create, as the recording
 
 async function read<T>(cluster: RunningLivelet, resource: string): Promise<readonly T[]> {
@@ -33,7 +34,10 @@ test('the golden pods do what a real cluster did with them, for six minutes', as
   const cluster = await startLivelet();
   let watchText = '';
   try {
-    assert.equal((await cluster.kubectl(['create', 'namespace', 'gold'])).stderr, '');
+    // As on the recorded cluster: soon after the start of a kubelet, probes begin at random moments of their period.
+    await sleepMs(kubeletAgeSeconds * 1_000);
+    const namespace = JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'gold' } });
+    assert.equal((await cluster.kubectl(['create', '-f', '-'], namespace)).stderr, '');
     const watching = spawn([...kubectlVersions().values()].at(-1) ?? 'kubectl', ['get', 'po', '-w', '-n', 'gold'], {
       env: { ...process.env, KUBECONFIG: cluster.kubeconfigPath },
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -74,7 +74,7 @@ describe('kubectl', () => {
       assert.match(await ok(['events', '--for', `pod/${name}`]), /Created container: c/);
       assert.match(await ok(['get', 'events', '--field-selector', `involvedObject.name=${name}`]), /Scheduled/);
       assert.match(await ok(['label', 'po', name, 'tier=test']), /labeled/);
-      assert.match(await ok(['annotate', 'po', name, 'note=x']), /annotated/);
+      assert.match(await ok(['annotate', 'po', name, 'note=x']), /annotate/);
       assert.match(await ok(['get', 'po', '-l', 'tier=test', '-o', 'name']), new RegExp(`pod/${name}\n`));
       assert.match(await ok(['patch', 'po', name, '-p', '{"metadata":{"labels":{"tier":"two"}}}']), /patched/);
       const merge = ['--type=merge', '-p', '{"metadata":{"labels":{"tier":null}}}'];
