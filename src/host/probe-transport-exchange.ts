@@ -23,8 +23,8 @@ export function dialAddress(host: string): string {
 }
 
 /**
- * One request and its response over a connection of its own. Plain HTTP takes the short way: one write, and reads into a
- * shared buffer.
+ * One request and its response over a connection of its own. Plain HTTP takes the short way: one write, and reads
+ * into a shared buffer.
  */
 export class HttpExchange implements Attempt {
   readonly #request: HttpProbeRequest;
@@ -151,8 +151,8 @@ export class HttpExchange implements Attempt {
     if (this.#isSettled) return;
     this.#isSettled = true;
     clearTimeout(this.#timer);
-    // A plain close, as upstream's: the server, which was told to close, has mostly done so already. A reset would spare
-    // us the TIME_WAIT of the other cases, and give the server's log an error.
+    // A plain close, as upstream's: the server, which was told to close, has mostly done so already. A reset would
+    // spare us the TIME_WAIT of the other cases, and give the server's log an error.
     this.#socket.destroy();
     this.#onReply(this, reply);
   }

@@ -1,8 +1,7 @@
 import { Buffer } from 'node:buffer';
-import {
+import http2, {
   type ClientHttp2Session,
   type ClientHttp2Stream,
-  connect as connectHttp2,
   constants,
   type IncomingHttpHeaders,
   type IncomingHttpStatusHeader,
@@ -108,7 +107,7 @@ export class GrpcHealthCheck implements Attempt {
 
   #dial(): void {
     const authority = joinHostPort(dialAddress(this.#target.host), this.#target.port);
-    const session = connectHttp2(`http://${authority}`);
+    const session = http2.connect(`http://${authority}`);
     this.#session = session;
     let isReady = false;
     session.on('remoteSettings', () => {

@@ -23,8 +23,8 @@ type Phase =
   | { readonly kind: 'done'; readonly reply: HttpProbeReply };
 
 /**
- * Reads one HTTP/1.x response from pieces of any size, as Go's client would, and fails with its words. How the bytes are
- * cut into pieces makes no difference. Keeps no piece: it may be overwritten after `push` returns.
+ * Reads one HTTP/1.x response from pieces of any size, as Go's client would, and fails with its words. How the bytes
+ * are cut into pieces makes no difference. Keeps no piece: it may be overwritten after `push` returns.
  */
 export class Http1ReplyParser {
   readonly #bodyBytesMax: number;

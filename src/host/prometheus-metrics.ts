@@ -12,8 +12,8 @@ type Made =
 
 /**
  * Metrics by prom-client, in a registry of their own: nothing is global, and no metrics about the process are added.
- * Asking for a name again gives the same metric, so that several work queues can share `workqueue_depth`; it must then be of
- * the same kind and have the same labels.
+ * Asking for a name again gives the same metric, so that several work queues can share `workqueue_depth`; it must
+ * then be of the same kind and have the same labels.
  */
 export class PrometheusMetrics implements Metrics {
   readonly #registry = new Registry();

@@ -50,8 +50,8 @@ export interface SimNetworkOptions {
 }
 
 /**
- * The network of a simulation: servers by (address, port), on the virtual clock. Where no server listens, connections are
- * refused.
+ * The network of a simulation: servers by (address, port), on the virtual clock. Where no server listens, connections
+ * are refused.
  */
 export class SimNetwork implements ProbeTransport {
   readonly #clock: Clock;

@@ -15,8 +15,8 @@ export interface Due {
 const wokenUp = 'woken up'; // a constant: an error with its stack for each would cost more than the rest
 
 /**
- * Calls many things when they are due, with one timer for all of them: a binary heap, and one sleeper that waits for the
- * soonest. Never early; late by what the clock's timers are late.
+ * Calls many things when they are due, with one timer for all of them: a binary heap, and one sleeper that waits for
+ * the soonest. Never early; late by what the clock's timers are late.
  */
 export class DueQueue {
   readonly #heap: Due[] = []; // by (dueMonoMs, dueSequence); each knows its index

@@ -57,7 +57,8 @@ export class ProbeManager implements Prober {
   readonly #entropy: Entropy;
   readonly #metrics: ProbeMetrics;
   readonly #workerDeps: ProbeWorkerDeps;
-  readonly #workersByPod = new Map<string, Map<string, ProbeWorker>>(); // by pod uid, then by `TYPE CONTAINER`; no empty map
+  /** By pod uid, then by `TYPE CONTAINER`; none is empty. */
+  readonly #workersByPod = new Map<string, Map<string, ProbeWorker>>();
   readonly #results = {
     Liveness: new ResultsCache(),
     Readiness: new ResultsCache(),
@@ -122,7 +123,7 @@ export class ProbeManager implements Prober {
     return this.#results[probeType].get(containerId);
   }
 
-  /** The readiness worker's extra run sees what `podStatus` says then: store the new status before anything is awaited. */
+  /** The readiness worker's extra run sees what `podStatus` says then: store the new status before awaiting anything. */
   flagsOf(
     pod: Pod,
     status: Pick<ContainerStatus, 'name' | 'containerID' | 'state'>,

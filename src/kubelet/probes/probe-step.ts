@@ -2,8 +2,9 @@ import type { ContainerStatus, PodStatus } from '../../api/gen/types.ts';
 import type { ProbeResult, ProbeType } from './prober.ts';
 
 /**
- * What a probe worker does on a tick, as pure decisions. `nextProbeStep` looks at the world and says what to do; after an
- * `adopt` it is asked again; after a `probe` the result goes through `afterAttempt`. Upstream: `worker.doProbe`.
+ * What a probe worker does on a tick, as pure decisions. `nextProbeStep` looks at the world and says what to do;
+ * after an `adopt` it is asked again; after a `probe` the result goes through `afterAttempt`. Upstream:
+ * `worker.doProbe`.
  */
 export interface ProbeState {
   /** The instance whose result is stored, with its scheme; empty before the first was seen. */
