@@ -61,7 +61,7 @@ export class MemoryStore implements Store {
     return this.#store.txn(options, signal);
   }
 
-  watch(options: WatchOptions, signal: AbortSignal): AsyncIterable<WatchBatch> {
+  watch(options: WatchOptions, signal: AbortSignal): AsyncGenerator<WatchBatch, void, undefined> {
     return this.#store.watch(options, signal);
   }
 
