@@ -42,3 +42,13 @@ export function decodeContinue(text: string): ContinueToken {
 function badToken(detail: string, cause?: unknown): StatusError {
   return new StatusError('BadRequest', `invalid continue token: ${detail}`, cause === undefined ? {} : { cause });
 }
+
+/** A `continue` whose state is compacted away; it carries a token that goes on in the newest state. */
+export class ExpiredContinueError extends StatusError {
+  readonly continueToken: string;
+
+  constructor(message: string, continueToken: string, cause: unknown) {
+    super('Expired', message, { cause });
+    this.continueToken = continueToken;
+  }
+}

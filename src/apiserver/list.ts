@@ -2,7 +2,7 @@
 import { StatusError } from '../base/status-error.ts';
 import type { KeyValue, RangeResult, Store } from '../store/store.ts';
 import { hasReason } from '../base/status-error.ts';
-import { decodeContinue, encodeContinue } from './continue-token.ts';
+import { ExpiredContinueError, decodeContinue, encodeContinue } from './continue-token.ts';
 import type { ListQuery } from './query-options.ts';
 import type { Registry } from './registry.ts';
 import { StoredObject } from './stored-object.ts';
@@ -168,16 +168,6 @@ export function tooLarge(asked: number, current: number): StatusError {
       retryAfterSeconds: 1,
     },
   });
-}
-
-/** A `continue` whose state is compacted away; it carries a token that goes on in the newest state. */
-export class ExpiredContinueError extends StatusError {
-  readonly continueToken: string;
-
-  constructor(message: string, continueToken: string, cause: unknown) {
-    super('Expired', message, { cause });
-    this.continueToken = continueToken;
-  }
 }
 
 function expiredToken(token: string, cause: unknown): ExpiredContinueError {

@@ -121,8 +121,10 @@ export class ResourceRequests {
         if (route.type === resources.bindings) return this.#bind(request, route, signal);
         return this.#create(request, route, signal);
       case 'update':
+        if (route.name === '') throw wrongMethod();
         return this.#update(request, route, 'object', signal);
       case 'patch':
+        if (route.name === '') throw wrongMethod();
         return this.#patch(request, route, 'object', signal);
       case 'delete':
         return this.#delete(request, route, signal);

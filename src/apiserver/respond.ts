@@ -3,6 +3,7 @@ import { statusOf } from '../api/status.ts';
 import type { HttpResponse } from '../base/http.ts';
 import { StatusError } from '../base/status-error.ts';
 import type { StatusErrorDetails } from '../base/status-error.ts';
+import { ExpiredContinueError } from './continue-token.ts';
 
 const jsonHeaders: Readonly<Record<string, string>> = {
   'content-type': 'application/json',
@@ -44,7 +45,10 @@ function quote(text: string): string {
 }
 
 export function errorResponse(error: StatusError): HttpResponse {
-  const response = jsonResponse(error.httpCode, JSON.stringify(statusOf(error)));
+  const status = statusOf(error);
+  const isContinued = error instanceof ExpiredContinueError;
+  const shown = isContinued ? { ...status, metadata: { continue: error.continueToken } } : status;
+  const response = jsonResponse(error.httpCode, JSON.stringify(shown));
   const retryAfterSeconds = error.details?.retryAfterSeconds;
   if (retryAfterSeconds === undefined) return response;
   return { ...response, headers: { ...response.headers, 'retry-after': String(retryAfterSeconds) } };

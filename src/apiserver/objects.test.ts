@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { podOf, podsPath, startApi } from '../../test/support/api-calls.ts';
+import type { Json } from '../../test/support/api-calls.ts';
+
+const json = (type: string) => ({ headers: { 'content-type': `application/${type}+json` } });
+
+test('a new pod gets what the server owns, and loses what the client may not set', async () => {
+  const api = await startApi();
+  const metadata = {
+    uid: 'mine',
+    generation: 7,
+    creationTimestamp: '2001-01-01T00:00:00Z',
+    deletionTimestamp: '2001-01-01T00:00:00Z',
+    managedFields: [{ manager: 'x' }],
+  };
+  const pod = await api.ok('POST', podsPath, podOf('web', { metadata, status: { phase: 'Running' } }));
+  assert.deepEqual(
+    { ...pod.metadata, uid: pod.metadata.uid.length },
+    {
+      name: 'web',
+      namespace: 'default',
+      uid: 36,
+      resourceVersion: '5',
+      generation: 1,
+      creationTimestamp: '2026-01-01T00:00:00Z',
+    },
+  );
+  assert.deepEqual(pod.status, { phase: 'Pending', qosClass: 'BestEffort' });
+  assert.equal(pod.spec.serviceAccountName, 'default');
+  assert.equal(pod.spec.tolerations.length, 2);
+  assert.deepEqual(await api.ok('GET', `${podsPath}/web`), pod);
+  await api.close();
+});
+
+test('the stored text is what a GET shows: kind, apiVersion and resourceVersion come from key and revision', async () => {
+  const api = await startApi();
+  await api.ok('POST', podsPath, podOf('web'));
+  const { text } = await api.call('GET', `${podsPath}/web`);
+  assert.ok(text.startsWith('{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"5",'), text);
+  await api.close();
+});
+
+test('generateName makes a name of the base, cut to 58 characters, and five others', async () => {
+  const api = await startApi();
+  const pod = await api.ok('POST', podsPath, podOf('', { metadata: { generateName: 'web-' } }));
+  assert.match(pod.metadata.name, /^web-[bcdfghjklmnpqrstvwxz2456789]{5}$/);
+  const long = await api.ok('POST', podsPath, podOf('', { metadata: { generateName: 'x'.repeat(80) } }));
+  assert.match(long.metadata.name, /^x{58}[bcdfghjklmnpqrstvwxz2456789]{5}$/);
+  await api.close();
+});
+
+test('a dry run answers as if, and writes nothing', async () => {
+  const api = await startApi();
+  const pod = await api.ok('POST', `${podsPath}?dryRun=All`, podOf('web'));
+  assert.equal(pod.metadata.resourceVersion, undefined);
+  assert.match(await api.fails('GET', `${podsPath}/web`), /^404 /);
+  await api.ok('POST', podsPath, podOf('web'));
+  assert.match(await api.fails('POST', `${podsPath}?dryRun=All`, podOf('web')), /^409 AlreadyExists/);
+  const labels = { metadata: { labels: { a: 'b' } } };
+  const patched = await api.ok('PATCH', `${podsPath}/web?dryRun=All`, labels, json('merge-patch'));
+  assert.deepEqual(patched.metadata.labels, { a: 'b' });
+  await api.ok('DELETE', `${podsPath}/web?dryRun=All`);
+  const stored = await api.ok('GET', `${podsPath}/web`);
+  assert.deepEqual([stored.metadata.labels, stored.metadata.deletionTimestamp], [undefined, undefined]);
+  assert.equal(
+    await api.fails('POST', `${podsPath}?dryRun=Some`, podOf('x')),
+    '422 Invalid: CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: "Some": supported values: "All"',
+  );
+  await api.close();
+});
+
+test('an update with an old resourceVersion or another UID is a conflict; without one it wins', async () => {
+  const api = await startApi();
+  const pod = await api.ok('POST', podsPath, podOf('web'));
+  const labelled = (metadata: Json): Json => ({ ...pod, metadata: { ...pod.metadata, ...metadata } });
+  const next = await api.ok('PUT', `${podsPath}/web`, labelled({ labels: { a: '1' } }));
+  assert.equal(next.metadata.resourceVersion, '6');
+  assert.equal(
+    await api.fails('PUT', `${podsPath}/web`, labelled({ labels: { a: '2' } })),
+    '409 Conflict: Operation cannot be fulfilled on pods "web": the object has been modified; ' +
+      'please apply your changes to the latest version and try again',
+  );
+  assert.match(
+    await api.fails('PUT', `${podsPath}/web`, labelled({ uid: 'other', resourceVersion: '' })),
+    /^409 Conflict: .*Precondition failed: UID in precondition: other, UID in object meta: [-0-9a-f]{36}$/,
+  );
+  const last = await api.ok('PUT', `${podsPath}/web`, labelled({ labels: { a: '3' }, resourceVersion: undefined }));
+  assert.deepEqual([last.metadata.labels, last.metadata.resourceVersion], [{ a: '3' }, '7']);
+  await api.close();
+});
+
+test('an update that changes nothing writes nothing, whatever the order of its keys', async () => {
+  const api = await startApi();
+  const { metadata, spec, status } = await api.ok('POST', podsPath, podOf('web'));
+  const same = { status, spec, metadata: Object.fromEntries(Object.entries(metadata).reverse()) };
+  const answer = await api.ok('PUT', `${podsPath}/web`, same);
+  assert.equal(answer.metadata.resourceVersion, metadata.resourceVersion);
+  await api.close();
+});
+
+test('status and the rest are updated apart; generation counts changes of the spec', async () => {
+  const api = await startApi();
+  const pod = await api.ok('POST', podsPath, podOf('web'));
+  const status = { ...pod.status, phase: 'Running', podIP: '10.0.0.1' };
+  const relabelled = { ...pod, metadata: { ...pod.metadata, labels: { a: 'b' } } };
+  const plain = await api.ok('PUT', `${podsPath}/web`, { ...relabelled, status });
+  assert.deepEqual([plain.status, plain.metadata.labels], [pod.status, { a: 'b' }]);
+  const running = await api.ok(
+    'PATCH',
+    `${podsPath}/web/status`,
+    { status, spec: { nodeName: 'n' } },
+    json('merge-patch'),
+  );
+  assert.deepEqual([running.status, running.spec.nodeName, running.metadata.generation], [status, undefined, 1]);
+  const image = { spec: { containers: [{ name: 'main', image: 'busybox:2' }] } };
+  const changed = await api.ok('PATCH', `${podsPath}/web`, image, json('strategic-merge-patch'));
+  assert.deepEqual([changed.metadata.generation, changed.status.phase], [2, 'Running']);
+  await api.close();
+});
+
+test('patches: JSON, merge and strategic merge; a broken one changes nothing', async () => {
+  const api = await startApi();
+  await api.ok('POST', podsPath, podOf('web'));
+  const path = `${podsPath}/web`;
+  const add = [{ op: 'add', path: '/metadata/annotations', value: { a: '1' } }];
+  assert.deepEqual((await api.ok('PATCH', path, add, json('json-patch'))).metadata.annotations, { a: '1' });
+  const merge = { metadata: { annotations: { a: null, b: '2' } } };
+  assert.deepEqual((await api.ok('PATCH', path, merge, json('merge-patch'))).metadata.annotations, { b: '2' });
+  const strategic = { spec: { tolerations: [{ key: 'k', operator: 'Exists' }] } };
+  const before = (await api.ok('GET', path)).spec.tolerations;
+  const patched = await api.ok(
+    'PATCH',
+    path,
+    { spec: { tolerations: [...before, ...strategic.spec.tolerations] } },
+    json('strategic-merge-patch'),
+  );
+  assert.equal(patched.spec.tolerations.length, 3);
+  assert.equal(
+    await api.fails('PATCH', path, [{ op: 'remove', path: '/metadata/nosuch' }], json('json-patch')),
+    '422 Invalid: the server rejected our request due to an error in our request',
+  );
+  assert.match(await api.fails('PATCH', path, '[1', json('json-patch')), /^400 BadRequest: error decoding patch: /);
+  assert.match(await api.fails('PATCH', path, { x: 1 }, json('json-patch')), /^400 BadRequest: error decoding patch: /);
+  assert.match(
+    await api.fails('PATCH', `${path}?fieldValidation=Strict`, { spec: { foo: 1 } }, json('merge-patch')),
+    /^422 Invalid: .*strict decoding error: unknown field "spec\.foo"$/,
+  );
+  assert.match(
+    await api.fails('PATCH', path, { spec: { nodeName: 'x' } }, json('merge-patch')),
+    /^422 Invalid: Pod "web"/,
+  );
+  assert.match(
+    await api.fails('PATCH', path, 'a: b', { headers: { 'content-type': 'application/apply-patch+yaml' } }),
+    /^415 UnsupportedMediaType: server-side apply is not served/,
+  );
+  assert.match(await api.fails('PATCH', path, {}, json('x')), /^415 UnsupportedMediaType: the body of the request/);
+  await api.close();
+});
+
+test('a patch is tried again when another write comes between, unless it names a resourceVersion', async () => {
+  const api = await startApi();
+  await api.ok('POST', podsPath, podOf('web'));
+  const label = (n: number) =>
+    api.call('PATCH', `${podsPath}/web`, { metadata: { labels: { [`l${n}`]: 'x' } } }, json('merge-patch'));
+  const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => label(n)));
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    Array.from({ length: 10 }, () => 200),
+  );
+  assert.equal(Object.keys((await api.ok('GET', `${podsPath}/web`)).metadata.labels).length, 10);
+  const old = { metadata: { resourceVersion: '5', labels: { z: 'z' } } };
+  assert.match(await api.fails('PATCH', `${podsPath}/web`, old, json('merge-patch')), /^409 Conflict/);
+  await api.close();
+});
+
+test('of creates of one name exactly one succeeds', async () => {
+  const api = await startApi();
+  const answers = await Promise.all(Array.from({ length: 8 }, () => api.call('POST', podsPath, podOf('web'))));
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [201, 409, 409, 409, 409, 409, 409, 409]);
+  await api.close();
+});
+
+test('a lease or an event is created by PUT if it is not there; a pod is not', async () => {
+  const api = await startApi();
+  const path = '/apis/coordination.k8s.io/v1/namespaces/default/leases/l';
+  const lease = { metadata: { name: 'l' }, spec: { holderIdentity: 'a' } };
+  assert.equal((await api.call('PUT', path, lease)).status, 201);
+  assert.equal((await api.call('PUT', path, { ...lease, spec: { holderIdentity: 'b' } })).status, 200);
+  assert.match(await api.fails('PUT', `${podsPath}/web`, podOf('web')), /^404 NotFound: pods "web" not found$/);
+  await api.close();
+});
+
+test('binding sets the node once, with its condition, and answers with a Status', async () => {
+  const api = await startApi();
+  const pod = await api.ok('POST', podsPath, podOf('web'));
+  const bind = { metadata: { name: 'web', uid: pod.metadata.uid }, target: { kind: 'Node', name: 'n1' } };
+  const { status, json: answer } = await api.call('POST', `${podsPath}/web/binding`, bind);
+  assert.deepEqual([status, answer.status, answer.code], [201, 'Success', 201]);
+  const bound = await api.ok('GET', `${podsPath}/web`);
+  assert.equal(bound.spec.nodeName, 'n1');
+  assert.equal(bound.metadata.generation, 1);
+  assert.deepEqual(bound.status.conditions, [
+    {
+      type: 'PodScheduled',
+      status: 'True',
+      observedGeneration: 1,
+      lastProbeTime: null,
+      lastTransitionTime: '2026-01-01T00:00:00Z',
+    },
+  ]);
+  assert.equal(
+    await api.fails('POST', `${podsPath}/web/binding`, bind),
+    '409 Conflict: Operation cannot be fulfilled on pods/binding "web": pod web is already assigned to node "n1"',
+  );
+  await api.ok('POST', podsPath, podOf('other'));
+  const wrong = { metadata: { name: 'other', uid: 'x' }, target: { name: 'n1' } };
+  assert.match(await api.fails('POST', `${podsPath}/other/binding`, wrong), /^409 Conflict: .*UID in precondition: x/);
+  assert.match(
+    await api.fails('POST', `${podsPath}/other/binding`, { metadata: { name: 'other' }, target: { name: '' } }),
+    /^422 Invalid: .*target\.name: Required value$/,
+  );
+  assert.equal(
+    (
+      await api.call('POST', '/api/v1/namespaces/default/bindings', {
+        metadata: { name: 'other' },
+        target: { name: 'n1' },
+      })
+    ).status,
+    201,
+  );
+  await api.close();
+});
