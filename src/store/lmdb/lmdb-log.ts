@@ -23,6 +23,7 @@ import { decodeRecord, encodeRecord, recordChecksum } from './record.ts';
 const format = 1;
 const stateKey = 'state';
 const mapFullCode = -30_792; // MDB_MAP_FULL
+const fullBytes = 16 * 1_024 * 1_024; // one commit: with less left, it is the disk that is full
 
 /** What the `state` record says of all others: JSON, its version in LMDB is the epoch. */
 interface State {
@@ -59,7 +60,7 @@ export function openLmdbLog(options: LmdbLogOptions): { log: CommitLog; items: K
     const { items, checksums, state } = load(data, meta);
     const epoch = takeOver(meta, state);
     root.resetReadTxn(); // a reader that stays keeps old pages from being used again
-    const log = new LmdbLog({ root, data, meta, epoch, checksums, checksum: state.checksum, log: options.log });
+    const log = new LmdbLog({ ...options, root, data, meta, epoch, checksums, checksum: state.checksum });
     return { log, items, revision: state.revision };
   } catch (error) {
     closeQuietly(root);
@@ -115,6 +116,7 @@ function takeOver(meta: Database<Buffer, string>, state: State): number {
 }
 
 interface LmdbLogParts {
+  readonly directory: string;
   readonly root: RootDatabase<Buffer, string>;
   readonly data: Database<Buffer, string>;
   readonly meta: Database<Buffer, string>;
@@ -185,16 +187,24 @@ class LmdbLog implements CommitLog {
     return { format, revision, itemCount, checksum };
   }
 
-  /** LMDB writes nothing of a commit that fails for want of space; of any other failure nobody knows. */
+  /**
+   * LMDB gives up a commit that fails, unless its very last step did, the new meta page: then nobody knows, and LMDB
+   * refuses every transaction from then on. So if it accepts one, nothing of the commit was stored.
+   */
   async #refused(error: unknown): Promise<CommitOutcome> {
     const cause = await commitErrorOf(error);
-    if (!isNoSpace(cause)) {
+    const message = messageOf(cause);
+    try {
+      this.#parts.root.transactionSync(() => {});
+    } catch {
       this.#isBroken = true;
-      this.#parts.log.error('storeFailed', { message: messageOf(cause) });
+      this.#parts.log.error('storeFailed', { message });
       throw cause;
     }
-    this.#parts.log.warn('storeFull', { message: messageOf(cause) });
-    return { kind: 'refused', error: new StatusError('InternalError', 'no space left on device', { cause }) };
+    const isFull = isNoSpace(cause, this.#parts.directory);
+    this.#parts.log.warn(isFull ? 'storeFull' : 'storeCommitFailed', { message });
+    const text = isFull ? 'no space left on device' : `cannot write to the store: ${message}`;
+    return { kind: 'refused', error: new StatusError('InternalError', text, { cause }) };
   }
 }
 
@@ -209,10 +219,15 @@ async function commitErrorOf(error: unknown): Promise<unknown> {
   }
 }
 
-function isNoSpace(error: unknown): boolean {
+/** LMDB makes EIO of a write that was cut short, which on a full disk is how the first failure comes. */
+function isNoSpace(error: unknown, directory: string): boolean {
   if (!(error instanceof Error) || !('code' in error)) return false;
-  const { ENOSPC, EDQUOT } = os.constants.errno;
-  return error.code === ENOSPC || error.code === EDQUOT || error.code === mapFullCode;
+  const { ENOSPC, EDQUOT, EFBIG, EIO } = os.constants.errno;
+  if (error.code === EIO) {
+    const { bavail, bsize } = fs.statfsSync(directory);
+    return bavail * bsize < fullBytes;
+  }
+  return [ENOSPC, EDQUOT, EFBIG, mapFullCode].some((code) => code === error.code);
 }
 
 function closeQuietly(root: RootDatabase<Buffer, string>): void {
