@@ -37,7 +37,7 @@ export function decodeObject<T extends KubernetesObject>(
   text?: string,
 ): Decoded<T> {
   const apiVersion = apiVersionOf(type);
-  const found = kindOf(type, value, text ?? JSON.stringify(value) ?? '');
+  const found = kindOf(type, value, text);
   if (found.kind !== type.kind || found.apiVersion !== apiVersion) throw wrongKind(type, found);
   let decoded: Decoded<T>;
   try {
@@ -58,20 +58,28 @@ interface FoundKind {
   readonly kind: string;
 }
 
-function kindOf(type: ResourceType, value: unknown, text: string): FoundKind {
+function kindOf(type: ResourceType, value: unknown, text: string | undefined): FoundKind {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     if (value === null) return { apiVersion: apiVersionOf(type), kind: type.kind };
     const goKind = Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value;
     const target =
       'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }';
-    throw unrecognized(type, `json: cannot unmarshal ${goKind} into Go value of type ${target}`, text);
+    throw unrecognized(
+      type,
+      `json: cannot unmarshal ${goKind} into Go value of type ${target}`,
+      text ?? JSON.stringify(value),
+    );
   }
   const read = (name: 'apiVersion' | 'kind', fallback: string): string => {
     const found: unknown = Object.hasOwn(value, name) ? Object.entries(value).find(([key]) => key === name)?.[1] : null;
     if (found === null || found === undefined || found === '') return fallback;
     if (typeof found === 'string') return found;
     const goKind = Array.isArray(found) ? 'array' : typeof found === 'boolean' ? 'bool' : typeof found;
-    throw unrecognized(type, `json: cannot unmarshal ${goKind} into Go struct field .${name} of type string`, text);
+    throw unrecognized(
+      type,
+      `json: cannot unmarshal ${goKind} into Go struct field .${name} of type string`,
+      text ?? JSON.stringify(value),
+    );
   };
   return { apiVersion: read('apiVersion', apiVersionOf(type)), kind: read('kind', type.kind) };
 }
