@@ -32,9 +32,13 @@ export function checkLmdbFile(file: string): void {
     new FileCheck(bytes).run();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    // Buffer's own bounds check, or ours: something points to where nothing is.
-    throw new StatusError('InternalError', `${file} is damaged (${error.message})`, { cause: error });
+    throw damaged(file, error); // by Buffer's own bounds check, or by ours
   }
+}
+
+export function damaged(file: string, cause: RangeError): StatusError {
+  const text = `${file} is damaged (${cause.message}): restore it from a copy, or move it away to start empty`;
+  return new StatusError('InternalError', text, { cause });
 }
 
 function readWhole(file: string): Buffer {

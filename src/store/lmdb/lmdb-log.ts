@@ -18,6 +18,7 @@ import type { Log } from '../../base/log.ts';
 import { messageOf, StatusError } from '../../base/status-error.ts';
 import type { Commit, CommitLog, CommitOutcome } from '../mvcc-store.ts';
 import type { KeyValue } from '../store.ts';
+import { damaged } from './file-check.ts';
 import { decodeRecord, encodeRecord, recordChecksum } from './record.ts';
 
 const format = 1;
@@ -64,7 +65,7 @@ export function openLmdbLog(options: LmdbLogOptions): { log: CommitLog; items: K
     return { log, items, revision: state.revision };
   } catch (error) {
     closeQuietly(root);
-    throw error;
+    throw error instanceof RangeError ? damaged(path.join(options.directory, 'data.mdb'), error) : error;
   }
 }
 
@@ -87,8 +88,8 @@ function load(
     throw new StatusError('InternalError', `the store has format ${state.format}; this version reads ${format}`);
   }
   if (state.itemCount !== items.length || state.checksum !== checksum) {
-    const found = `${items.length} keys, checksum ${checksum}`;
-    throw new StatusError('InternalError', `the store is damaged: ${JSON.stringify(state)}, but found ${found}`);
+    const found = JSON.stringify({ itemCount: items.length, checksum });
+    throw new RangeError(`its state is ${JSON.stringify(state)}, but what is there is ${found}`);
   }
   return { items, checksums, state };
 }
@@ -103,7 +104,7 @@ function parseState(text: string): State {
   } catch {
     // not JSON: the same message
   }
-  throw new StatusError('InternalError', `the store is damaged: its state is ${text.slice(0, 200)}`);
+  throw new RangeError(`its state is ${text.slice(0, 200)}`);
 }
 
 /** Makes this process the one whose commits count; returns the epoch. */

@@ -7,7 +7,6 @@
  *     20  value           UTF-8
  */
 import { crc32 } from 'node:zlib';
-import { StatusError } from '../../base/status-error.ts';
 import type { KeyValue } from '../store.ts';
 
 const headerBytes = 20;
@@ -25,10 +24,10 @@ export function recordChecksum(record: Buffer): number {
   return record.readUInt32LE(0);
 }
 
-/** Throws `InternalError` if these are not the bytes that were written for `key`. */
+/** Throws `RangeError` if these are not the bytes that were written for `key`. */
 export function decodeRecord(key: string, record: Buffer): KeyValue {
   if (record.length < headerBytes || recordChecksum(record) !== crc32(record.subarray(4), crc32(key))) {
-    throw new StatusError('InternalError', `the record of ${key} is damaged`);
+    throw new RangeError(`the record of ${key} does not fit its checksum`);
   }
   return {
     key,
