@@ -89,7 +89,7 @@ async function containerLogs(
   path: readonly string[],
   signal: AbortSignal,
 ): Promise<HttpResponse> {
-  const [namespace = '', podName = '', containerName = ''] = path.map(decodeURIComponent);
+  const [namespace = '', podName = '', containerName = ''] = path.map(decoded);
   if (namespace === '') return json400('Missing podNamespace.');
   if (podName === '') return json400('Missing podID.');
   if (containerName === '') return json400('Missing container name.');
@@ -106,6 +106,15 @@ async function containerLogs(
   const instance = logInstanceOf(podName, status, containerName, previous);
   if (instance.kind === 'none') return text(400, instance.message);
   return streamLog(deps, pod, instance.containerId, { ...options, follow: options.follow && !previous }, signal);
+}
+
+/** As it stands if it is not well-formed: then nothing has that name. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // a URIError, the only one there is
+  }
 }
 
 async function streamLog(

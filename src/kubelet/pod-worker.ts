@@ -184,11 +184,12 @@ export class PodWorker {
   async #sync(signal: AbortSignal): Promise<number> {
     const { sync } = this.#deps;
     const pod = this.#pod;
+    const before = [...this.#unseenDeaths]; // whatever became of them, the look that follows shows it
     const outcome = await sync.sync(
       pod,
       (seen) => {
         this.#seenDead = new Set(seen.containers.filter(({ state }) => state === 'exited').map(({ id }) => id));
-        for (const id of this.#unseenDeaths) if (this.#seenDead.has(id)) this.#unseenDeaths.delete(id);
+        for (const id of [...before, ...this.#seenDead]) this.#unseenDeaths.delete(id);
       },
       signal,
     );

@@ -115,12 +115,12 @@ export async function startKubeletWorld(seed: string, options: KubeletWorldOptio
         gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds },
         never,
       ),
-    /** `TYPE REASON xCOUNT MESSAGE`, in the order in which they were first written. */
+    /** `TYPE REASON xCOUNT MESSAGE`, in the order in which they were last written. */
     async events(name: string): Promise<string[]> {
       const list = await client.list<Event>(resources.events, {}, never);
       return list.items
         .filter(({ involvedObject }) => involvedObject.name === name)
-        .sort((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1))
+        .sort((a, b) => versionOf(a) - versionOf(b))
         .map(({ type, reason, message, count }) => `${type} ${reason} x${count} ${message}`);
     },
     /** As `kubectl get` shows it: `0/1 CrashLoopBackOff 6`. */
@@ -185,9 +185,8 @@ export function containerOf(name: string, word: string) {
   return { name, image: 'busybox:1.29', command: [word] };
 }
 
-// Names end in the nanoseconds of the first writing.
-function orderOf({ firstTimestamp, metadata }: Event): string {
-  return `${firstTimestamp} ${metadata?.name?.split('.').at(-1)}`;
+function versionOf({ metadata }: Event): number {
+  return Number(metadata?.resourceVersion);
 }
 
 async function textOf(body: string | Uint8Array | AsyncIterable<string | Uint8Array>): Promise<string> {
