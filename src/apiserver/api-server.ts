@@ -34,7 +34,7 @@ import type { NodeTransport } from './pod-log.ts';
 import { Registry, storagePrefix } from './registry.ts';
 import { prettyJson } from './representation.ts';
 import { BodyReader } from './request-body.ts';
-import type { BodyCodecs } from './request-body.ts';
+import type { YamlCodec } from './request-body.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { ResourceRequests, verbOf } from './resource-requests.ts';
 import { errorResponse, noSuchPath, wrongMethod } from './respond.ts';
@@ -56,8 +56,8 @@ export interface ApiServerDeps {
   readonly nodes: NodeTransport;
   /** RFC 6902: `applyJsonPatch` of `host/json-patch.ts`. */
   readonly jsonPatch: JsonPatch;
-  /** Absent ones make the server answer 415 and 406. */
-  readonly codecs?: BodyCodecs;
+  /** Without it, YAML bodies are answered with 415, and YAML answers with 406. */
+  readonly yaml?: YamlCodec | undefined;
 }
 
 export interface ApiServerOptions {
@@ -96,11 +96,9 @@ export class ApiServer {
     const namespaces = this.#servedOf(resources.namespaces).registry;
     const serviceAccounts = this.#servedOf(resources.serviceaccounts).registry;
     this.#creator = new ObjectCreator({ ...deps, namespaces, serviceAccounts });
-    const codecs = deps.codecs ?? {};
-    this.#reader = new BodyReader(codecs);
+    this.#reader = new BodyReader(deps.yaml);
     this.#objects = new ResourceRequests({
       ...deps,
-      codecs,
       reader: this.#reader,
       creator: this.#creator,
       servedOf: (type) => this.#servedOf(type),

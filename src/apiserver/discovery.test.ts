@@ -135,7 +135,7 @@ test('OpenAPI version 2 in protobuf, for old kubectls', async () => {
   assert.equal(answered['content-type'], 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf');
   assert.ok(body instanceof Uint8Array);
   // Field 1, swagger = "2.0"; then field 2, info.
-  assert.deepEqual([...body.slice(0, 6)], [0x0a, 3, 0x32, 0x2e, 0x30, 0x12]);
+  assert.deepEqual(body.slice(0, 6), Uint8Array.of(0x0a, 3, 0x32, 0x2e, 0x30, 0x12));
   await api.close();
 });
 

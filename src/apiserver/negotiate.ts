@@ -35,6 +35,7 @@ export function negotiate(header: string | undefined, options: AcceptOptions): A
     if (encoding === undefined || !options.encodings.has(encoding)) continue;
     const view = viewOf(range);
     if (view === undefined || (view !== 'object' && !options.views)) continue;
+    if (view === 'table' && encoding === 'protobuf') continue; // upstream has none either
     return { encoding, view };
   }
   throw notAcceptable(options.encodings);

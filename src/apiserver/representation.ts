@@ -1,16 +1,18 @@
 /** How objects are written into answers: whole or only their metadata, as JSON, YAML or protobuf. */
 import type { ListMeta } from '../api/gen/types.ts';
+import { encodeProtobuf, protobufWatchFrame } from '../api/protobuf/encode.ts';
 import { apiVersionOf } from '../api/resources.ts';
 import type { ResourceType } from '../api/resources.ts';
+import { statusOf } from '../api/status.ts';
 import type { HttpResponse } from '../base/http.ts';
 import type { KeyValue } from '../store/store.ts';
 import type { Page } from './list.ts';
 import type { Accepted, Encoding } from './negotiate.ts';
 import { mediaTypeOf } from './negotiate.ts';
-import type { BodyCodecs } from './request-body.ts';
+import type { YamlCodec } from './request-body.ts';
 import type { Served } from './served.ts';
-import { StoredObject, itemText, objectText, wireHead } from './stored-object.ts';
-import type { FullObject } from './stored-object.ts';
+import { itemText, objectText, wireHead } from './stored-object.ts';
+import type { FullObject, StoredObject } from './stored-object.ts';
 import type { TableMaker } from './table-view.ts';
 import type { WatchEncoder, WatchEventType } from './watch-stream.ts';
 
@@ -51,6 +53,7 @@ export function jsonObjects(served: Served): Representation {
       shareKey: `json/${apiVersion}`,
       line: (event, stored) => `{"type":"${event}","object":${text(stored)}}\n`,
       bookmark: (revision, initialEventsEnd) => bookmarkLine(type, revision, initialEventsEnd),
+      error: (error) => jsonCodec.frame('ERROR', 'Status', statusOf(error)),
     }),
   };
 }
@@ -88,124 +91,155 @@ function bookmarkLine(type: ResourceType, revision: number, initialEventsEnd: bo
   return `{"type":"BOOKMARK","object":${JSON.stringify(object)}}\n`;
 }
 
-/** Writes values that were made for the answer, one by one. */
+/** Makes the values that an answer shows, before they are encoded. */
 interface Views {
+  /** Name of the values in the field table; a list's has `List` after it. `undefined`: has no protobuf. */
+  readonly model: string | undefined;
   object(stored: StoredObject): object;
   list(page: Page): object;
   /** `first`: nothing was sent on this watch before. */
   event(stored: StoredObject, first: boolean): object;
   bookmark(revision: number, initialEventsEnd: boolean): object;
+  /** See `WatchEncoder`. */
+  readonly shareKey: string | undefined;
 }
 
-function encodedValues(views: Views, shareKey: string | undefined): Representation {
+interface Codec {
+  readonly contentType: string;
+  readonly watchContentType: string;
+  encode(model: string, value: object): string | Uint8Array;
+  frame(type: WatchEventType, model: string, value: object): string | Uint8Array;
+}
+
+const jsonCodec: Codec = {
+  contentType: mediaTypeOf('json'),
+  watchContentType: mediaTypeOf('json'),
+  encode: (_model, value) => JSON.stringify(value),
+  frame: (type, _model, value) => `{"type":"${type}","object":${JSON.stringify(value)}}\n`,
+};
+
+const protobufCodec: Codec = {
+  contentType: mediaTypeOf('protobuf'),
+  watchContentType: `${mediaTypeOf('protobuf')};stream=watch`,
+  encode: encodeProtobuf,
+  frame: (type, model, value) => protobufWatchFrame(type, encodeProtobuf(model, value)),
+};
+
+/** Watches are JSON, whatever the rest is. */
+function yamlCodec(yaml: YamlCodec): Codec {
+  return { ...jsonCodec, contentType: mediaTypeOf('yaml'), encode: (_model, value) => yaml.stringify(value) };
+}
+
+function encoded(views: Views, codec: Codec): Representation {
+  const model = views.model ?? '';
   return {
-    contentType: 'application/json',
-    watchContentType: 'application/json',
-    object: (stored) => JSON.stringify(views.object(stored)),
-    list: (page) => JSON.stringify(views.list(page)),
+    contentType: codec.contentType,
+    watchContentType: codec.watchContentType,
+    object: (stored) => codec.encode(model, views.object(stored)),
+    list: (page) => codec.encode(`${model}List`, views.list(page)),
     watch() {
       let first = true;
-      const line = (type: WatchEventType, object: object): string => {
+      const frame = (type: WatchEventType, value: object): string | Uint8Array => {
         first = false;
-        return `{"type":"${type}","object":${JSON.stringify(object)}}\n`;
+        return codec.frame(type, model, value);
       };
       return {
-        shareKey,
-        line: (type, stored) => line(type, views.event(stored, first)),
-        bookmark: (revision, end) => line('BOOKMARK', views.bookmark(revision, end)),
+        shareKey: views.shareKey === undefined ? undefined : `${codec.watchContentType}/${views.shareKey}`,
+        line: (type, stored) => frame(type, views.event(stored, first)),
+        bookmark: (revision, end) => frame('BOOKMARK', views.bookmark(revision, end)),
+        error: (error) => codec.frame('ERROR', 'Status', statusOf(error)),
       };
     },
+  };
+}
+
+/** As stored, but in the version of the path. */
+function wholeObjects(served: Served): Views {
+  const { type, conversion, registry } = served;
+  const apiVersion = apiVersionOf(type);
+  const shown = (stored: StoredObject): FullObject =>
+    conversion === undefined ? stored.object : conversion.fromStored(stored.object);
+  return {
+    model: type.model,
+    shareKey: apiVersion,
+    object: shown,
+    list: (page) => ({
+      kind: `${type.kind}List`,
+      apiVersion,
+      metadata: listMeta(page),
+      items: page.items.map((item) => ({ ...shown(registry.cache.intern(item)), ...noKind })),
+    }),
+    event: shown,
+    bookmark: (revision, end) => ({ kind: type.kind, apiVersion, metadata: bookmarkMeta(revision, end) }),
   };
 }
 
 const metaApiVersion = 'meta.k8s.io/v1';
 
 /** Only the metadata. Upstream: `PartialObjectMetadata`. */
-function partialObjects(served: Served): Representation {
-  const partial = (object: FullObject): object => ({
-    kind: 'PartialObjectMetadata',
+function partialObjects(served: Served): Views {
+  const kind = 'PartialObjectMetadata';
+  const partial = (stored: StoredObject): object => ({
+    kind,
     apiVersion: metaApiVersion,
-    metadata: object.metadata,
+    metadata: stored.object.metadata,
   });
-  return encodedValues(
-    {
-      object: (stored) => partial(stored.object),
-      list: (page) => ({
-        kind: 'PartialObjectMetadataList',
-        apiVersion: metaApiVersion,
-        metadata: listMeta(page),
-        items: page.items.map((item) => partial(served.registry.cache.intern(item).object)),
-      }),
-      event: (stored) => partial(stored.object),
-      bookmark: (revision, end) => ({
-        kind: 'PartialObjectMetadata',
-        apiVersion: metaApiVersion,
-        metadata: bookmarkMeta(revision, end),
-      }),
-    },
-    'partial',
-  );
+  return {
+    model: kind,
+    shareKey: kind,
+    object: partial,
+    list: (page) => ({
+      kind: `${kind}List`,
+      apiVersion: metaApiVersion,
+      metadata: listMeta(page),
+      items: page.items.map((item) => partial(served.registry.cache.intern(item))),
+    }),
+    event: partial,
+    bookmark: (revision, end) => ({ kind, apiVersion: metaApiVersion, metadata: bookmarkMeta(revision, end) }),
+  };
 }
 
 /** Rows of a table: they tell ages, so that each is made when it is sent. */
-function tables(served: Served, maker: TableMaker): Representation {
+function tables(served: Served, maker: TableMaker): Views {
   const { type, conversion, registry } = served;
   const shown = (stored: StoredObject): FullObject =>
     conversion === undefined ? stored.object : conversion.fromStored(stored.object);
-  return encodedValues(
-    {
-      object: (stored) => maker.table(type, [shown(stored)], { resourceVersion: String(stored.modRevision) }, true),
-      list: (page) =>
-        maker.table(
-          type,
-          page.items.map((item) => shown(registry.cache.intern(item))),
-          listMeta(page),
-          true,
-        ),
-      event: (stored, first) =>
-        maker.table(type, [shown(stored)], { resourceVersion: String(stored.modRevision) }, first),
-      bookmark: (revision, end) => ({
-        ...maker.table(type, [], {}, false),
-        metadata: bookmarkMeta(revision, end),
-      }),
+  const one = (stored: StoredObject, withColumns: boolean): object =>
+    maker.table(type, [shown(stored)], { resourceVersion: String(stored.modRevision) }, withColumns);
+  return {
+    model: undefined,
+    shareKey: undefined,
+    object: (stored) => one(stored, true),
+    list(page) {
+      const objects = page.items.map((item) => shown(registry.cache.intern(item)));
+      return maker.table(type, objects, listMeta(page), true);
     },
-    undefined,
-  );
+    event: one,
+    bookmark: (revision, end) => ({ ...maker.table(type, [], {}, false), metadata: bookmarkMeta(revision, end) }),
+  };
 }
 
 export interface RepresentationOptions {
   readonly accepted: Accepted;
-  readonly codecs: BodyCodecs;
+  readonly yaml: YamlCodec | undefined;
   readonly tableMaker: TableMaker;
 }
 
 export function representationOf(served: Served, options: RepresentationOptions): Representation {
   const { view, encoding } = options.accepted;
-  const json =
+  const views =
     view === 'table'
       ? tables(served, options.tableMaker)
       : view === 'partial'
         ? partialObjects(served)
-        : jsonObjects(served);
-  return encoding === 'json' ? json : recoded(json, encoding, served.type, options.codecs);
+        : wholeObjects(served);
+  return encoded(views, codecOf(encoding, options.yaml));
 }
 
-/** Another encoding of what the JSON says. */
-function recoded(json: Representation, encoding: Encoding, type: ResourceType, codecs: BodyCodecs): Representation {
-  const encode = (body: string | Uint8Array, model: string): string | Uint8Array => {
-    if (typeof body !== 'string') return body;
-    // It was made by `JSON.stringify` from an object.
-    const value = JSON.parse(body) as object;
-    if (encoding === 'yaml' && codecs.yaml !== undefined) return codecs.yaml.stringify(value);
-    if (encoding === 'protobuf' && codecs.protobuf !== undefined) return codecs.protobuf.encode(model, value);
-    return body;
-  };
-  return {
-    ...json,
-    contentType: mediaTypeOf(encoding),
-    object: (stored) => encode(json.object(stored), type.model),
-    list: (page) => encode(json.list(page), `${type.model}List`),
-  };
+/** Negotiation offers only what there is a codec for. */
+function codecOf(encoding: Encoding, yaml: YamlCodec | undefined): Codec {
+  if (encoding === 'protobuf') return protobufCodec;
+  return encoding === 'yaml' && yaml !== undefined ? yamlCodec(yaml) : jsonCodec;
 }
 
 /** Text for people who read it in a terminal or a browser. */

@@ -3,6 +3,7 @@ import { decodeBody, decodeObject } from '../api/decode-body.ts';
 import type { FieldValidation } from '../api/decode.ts';
 import type { Draft } from '../api/draft.ts';
 import { scanJson } from '../api/json-scan.ts';
+import { decodeProtobuf, decodeProtobufBody } from '../api/protobuf/decode.ts';
 import type { ResourceType } from '../api/resources.ts';
 import type { HttpRequest } from '../base/http.ts';
 import { StatusError, messageOf } from '../base/status-error.ts';
@@ -16,19 +17,6 @@ export interface YamlCodec {
   stringify(value: unknown): string;
 }
 
-/** Kubernetes' protobuf: `k8s\0` and an envelope with apiVersion and kind. */
-export interface ProtobufCodec {
-  /** The object as a JSON value, with its apiVersion and kind. Throws for what it cannot read. */
-  decode(body: Uint8Array): unknown;
-  /** `model`: its name in the field table. */
-  encode(model: string, value: object): Uint8Array;
-}
-
-export interface BodyCodecs {
-  readonly yaml?: YamlCodec | undefined;
-  readonly protobuf?: ProtobufCodec | undefined;
-}
-
 export interface ReadBody {
   readonly object: Draft<FullObject>;
   /** For `Warning` headers. */
@@ -36,15 +24,12 @@ export interface ReadBody {
 }
 
 export class BodyReader {
-  readonly #codecs: BodyCodecs;
+  readonly #yaml: YamlCodec | undefined;
   readonly #formats: ReadonlySet<BodyFormat>;
 
-  constructor(codecs: BodyCodecs) {
-    this.#codecs = codecs;
-    const formats: BodyFormat[] = ['json'];
-    if (codecs.yaml !== undefined) formats.push('yaml');
-    if (codecs.protobuf !== undefined) formats.push('protobuf');
-    this.#formats = new Set(formats);
+  constructor(yaml: YamlCodec | undefined) {
+    this.#yaml = yaml;
+    this.#formats = new Set(yaml === undefined ? ['json', 'protobuf'] : ['json', 'yaml', 'protobuf']);
   }
 
   /** Those formats are what answers can be in, too. */
@@ -55,8 +40,14 @@ export class BodyReader {
   /** The body as an object of `type`; its kind and apiVersion are filled in. */
   readObject(type: ResourceType, request: HttpRequest, validation: FieldValidation): ReadBody {
     const format = bodyFormat(request.headers['content-type'], this.#formats);
-    if (format !== 'json') return this.decodeValue(type, this.#parse(format, request, type.kind), validation);
-    return withMetadata(decodeBody(type, request.body, validation));
+    switch (format) {
+      case 'json':
+        return withMetadata(decodeBody(type, request.body, validation));
+      case 'protobuf':
+        return withMetadata(decodeProtobufBody(type, bytesOf(request.body)));
+      default:
+        return this.decodeValue(type, this.#parseYaml(request, type.kind), validation);
+    }
   }
 
   /** Decodes a value that is no request's text: parsed from YAML, or patched. */
@@ -64,23 +55,34 @@ export class BodyReader {
     return withMetadata(decodeObject(type, value, validation));
   }
 
-  /** The options in the body of a DELETE; `undefined` if it has none. */
+  /** The options in the body of a DELETE, or another small body of a known model; `undefined` if there is none. */
   readOptions(request: HttpRequest, kind: string): unknown {
     if (request.body.length === 0) return undefined;
     const format = bodyFormat(request.headers['content-type'], this.#formats);
-    return format === 'json' ? parseJson(textOf(request.body), kind) : this.#parse(format, request, kind);
+    switch (format) {
+      case 'json':
+        return parseJson(textOf(request.body), kind);
+      case 'protobuf': {
+        const { fields, ...typeMeta } = decodeProtobuf(kind, bytesOf(request.body));
+        return { ...fields, ...typeMeta };
+      }
+      default:
+        return this.#parseYaml(request, kind);
+    }
   }
 
-  #parse(format: Exclude<BodyFormat, 'json'>, request: HttpRequest, kind: string): unknown {
+  #parseYaml(request: HttpRequest, kind: string): unknown {
     try {
-      if (format === 'yaml') return this.#codecs.yaml?.parse(textOf(request.body));
-      const { body } = request;
-      return this.#codecs.protobuf?.decode(typeof body === 'string' ? new TextEncoder().encode(body) : body);
+      return this.#yaml?.parse(textOf(request.body));
     } catch (error) {
-      const problem = format === 'yaml' ? `error converting YAML to JSON: yaml: ${messageOf(error)}` : messageOf(error);
+      const problem = `error converting YAML to JSON: yaml: ${messageOf(error)}`;
       throw new StatusError('BadRequest', `the object provided is unrecognized (must be of type ${kind}): ${problem}`);
     }
   }
+}
+
+function bytesOf(body: string | Uint8Array): Uint8Array {
+  return typeof body === 'string' ? new TextEncoder().encode(body) : body;
 }
 
 function withMetadata(read: { readonly object: Draft<object>; readonly warnings: readonly string[] }): ReadBody {

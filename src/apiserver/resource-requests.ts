@@ -26,7 +26,7 @@ import { podLog } from './pod-log.ts';
 import type { NodeTransport } from './pod-log.ts';
 import { parseListQuery, parseWriteQuery } from './query-options.ts';
 import type { ListQuery } from './query-options.ts';
-import type { BodyCodecs, BodyReader } from './request-body.ts';
+import type { BodyReader, YamlCodec } from './request-body.ts';
 import { jsonObjects, representationOf } from './representation.ts';
 import type { Representation } from './representation.ts';
 import { jsonResponse, noSuchPath, notFound, warningHeader, wrongMethod } from './respond.ts';
@@ -42,7 +42,7 @@ export interface ResourceRequestsDeps {
   readonly entropy: Entropy;
   readonly nodes: NodeTransport;
   readonly jsonPatch: JsonPatch;
-  readonly codecs: BodyCodecs;
+  readonly yaml?: YamlCodec | undefined;
   readonly reader: BodyReader;
   readonly creator: ObjectCreator;
   readonly servedOf: (type: ResourceType) => Served;
@@ -172,7 +172,7 @@ export class ResourceRequests {
     const accepted = this.#accepted(request);
     if (accepted.view === 'object' && accepted.encoding === 'json') return this.#json(served);
     const maker = tableMaker(request.query.get('includeObject'), this.#deps.clock);
-    return representationOf(served, { accepted, codecs: this.#deps.codecs, tableMaker: maker });
+    return representationOf(served, { accepted, yaml: this.#deps.yaml, tableMaker: maker });
   }
 
   #json(served: Served): Representation {

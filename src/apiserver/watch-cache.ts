@@ -21,7 +21,7 @@ export interface CacheEvent {
   /** `previous` as it is shown when it goes out of sight: with the revision of this event. */
   gone(): StoredObject;
   /** Lines of watch streams, by representation: encoded once for all watchers. */
-  readonly lines: Map<string, string>;
+  readonly lines: Map<string, string | Uint8Array>;
 }
 
 export interface CacheWatcher {

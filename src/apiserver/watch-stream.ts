@@ -5,7 +5,6 @@
  * has a gap, or when the client reads so slowly that more than `watchBufferLinesMax` lines wait. (It can come back
  * with the last resourceVersion that it saw.)
  */
-import { statusOf } from '../api/status.ts';
 import type { Clock } from '../base/clock.ts';
 import { StatusError } from '../base/status-error.ts';
 import { TaskScope } from '../base/task-scope.ts';
@@ -14,7 +13,7 @@ import type { StoredObject } from './stored-object.ts';
 
 export const watchBufferLinesMax = 8_192;
 /** A chunk of a stream is at most about this long, so that one slow reader does not hold much. */
-const chunkCharsMax = 256 * 1_024;
+const chunkLengthMax = 256 * 1_024;
 
 export type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
 
@@ -22,10 +21,14 @@ export type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ER
 export interface WatchEncoder {
   /** Encoded lines are shared by the watchers with the same key; `undefined`: they are not shared. */
   readonly shareKey: string | undefined;
-  line(type: WatchEventType, object: StoredObject): string;
+  line(type: WatchEventType, object: StoredObject): WatchLine;
   /** `initialEventsEnd`: it says that everything that existed has been sent. */
-  bookmark(revision: number, initialEventsEnd: boolean): string;
+  bookmark(revision: number, initialEventsEnd: boolean): WatchLine;
+  error(error: StatusError): WatchLine;
 }
+
+/** Text of JSON, or a frame of protobuf; all lines of one watch are of one sort. */
+export type WatchLine = string | Uint8Array;
 
 export interface WatchStreamOptions {
   /** Keys of interest start with this. */
@@ -47,7 +50,7 @@ export async function* watchStream(
   deps: { readonly cache: WatchCache; readonly clock: Clock; readonly encoder: WatchEncoder },
   options: WatchStreamOptions,
   signal: AbortSignal,
-): AsyncGenerator<string> {
+): AsyncGenerator<WatchLine> {
   if (options.atLeastRevision !== undefined) {
     await deps.cache.reaches(options.atLeastRevision, reachPatienceMs, signal);
   }
@@ -94,8 +97,8 @@ class WatchBuffer implements CacheWatcher {
   readonly #cache: WatchCache;
   readonly #encoder: WatchEncoder;
   readonly #options: WatchStreamOptions;
-  #lines: string[] = []; // not yet taken
-  #initial: Iterator<string> | undefined; // lines of what existed at the start, made as they are read
+  #lines: WatchLine[] = []; // not yet taken
+  #initial: Iterator<WatchLine> | undefined; // lines of what existed at the start, made as they are read
   #wake: (() => void) | undefined;
   #ended = false;
   #unsubscribe: () => void = () => {};
@@ -124,11 +127,11 @@ class WatchBuffer implements CacheWatcher {
       return;
     }
     const oldest = this.#cache.revision;
-    this.#lines.push(errorLine(tooOld(afterRevision, oldest)));
+    this.#lines.push(this.#encoder.error(tooOld(afterRevision, oldest)));
     this.end();
   }
 
-  *#initialLines(objects: readonly StoredObject[], revision: number): Generator<string> {
+  *#initialLines(objects: readonly StoredObject[], revision: number): Generator<WatchLine> {
     const { matches } = this.#options;
     for (const object of objects) {
       if (matches === undefined || matches(object)) yield this.#encoder.line('ADDED', object);
@@ -136,7 +139,7 @@ class WatchBuffer implements CacheWatcher {
     if (this.#options.markInitialEventsEnd) yield this.#encoder.bookmark(revision, true);
   }
 
-  *#missedLines(events: readonly CacheEvent[], afterRevision: number): Generator<string> {
+  *#missedLines(events: readonly CacheEvent[], afterRevision: number): Generator<WatchLine> {
     for (const event of events) {
       const line = event.revision > afterRevision ? this.#line(event) : undefined;
       if (line !== undefined) yield line;
@@ -160,7 +163,7 @@ class WatchBuffer implements CacheWatcher {
     this.end();
   }
 
-  #line(event: CacheEvent): string | undefined {
+  #line(event: CacheEvent): WatchLine | undefined {
     const { keyPrefix, matches } = this.#options;
     const key = (event.current ?? event.previous)?.key ?? '';
     if (!key.startsWith(keyPrefix)) return undefined;
@@ -190,16 +193,16 @@ class WatchBuffer implements CacheWatcher {
   }
 
   /** The next lines, `undefined` if there are none now. */
-  take(): string | undefined {
+  take(): WatchLine | undefined {
     if (this.#initial !== undefined) {
       const chunk = takeChunk(this.#initial);
-      if (chunk !== '') return chunk;
+      if (chunk !== undefined) return chunk;
       this.#initial = undefined;
     }
-    if (this.#lines.length === 0) return undefined;
     const lines = this.#lines;
+    if (lines.length === 0) return undefined;
     this.#lines = [];
-    return lines.length === 1 ? lines[0] : lines.join('');
+    return joinLines(lines);
   }
 
   /** Until there is something to take, or the end. */
@@ -216,20 +219,31 @@ class WatchBuffer implements CacheWatcher {
   }
 }
 
-function takeChunk(lines: Iterator<string>): string {
-  let chunk = '';
-  while (chunk.length < chunkCharsMax) {
+function takeChunk(lines: Iterator<WatchLine>): WatchLine | undefined {
+  const chunk: WatchLine[] = [];
+  for (let length = 0; length < chunkLengthMax;) {
     const next = lines.next();
     if (next.done === true) break;
-    chunk += next.value;
+    chunk.push(next.value);
+    length += next.value.length;
   }
-  return chunk;
+  return chunk.length === 0 ? undefined : joinLines(chunk);
+}
+
+function joinLines(lines: readonly WatchLine[]): WatchLine {
+  const [first] = lines;
+  if (lines.length === 1 && first !== undefined) return first;
+  if (typeof first === 'string') return lines.join('');
+  const joined = new Uint8Array(lines.reduce((sum, line) => sum + line.length, 0));
+  let at = 0;
+  for (const line of lines) {
+    if (typeof line === 'string') continue; // all lines are of one sort
+    joined.set(line, at);
+    at += line.length;
+  }
+  return joined;
 }
 
 export function tooOld(revision: number, current: number): StatusError {
   return new StatusError('Expired', `too old resource version: ${revision} (${current})`);
-}
-
-export function errorLine(error: StatusError): string {
-  return `{"type":"ERROR","object":${JSON.stringify(statusOf(error))}}\n`;
 }
