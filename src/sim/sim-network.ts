@@ -1,3 +1,4 @@
+import { ChildSignals } from '../base/child-signals.ts';
 import type { Clock } from '../base/clock.ts';
 import { StatusError } from '../base/status-error.ts';
 import type {
@@ -31,6 +32,8 @@ export type SimGrpcAnswer =
   | { readonly kind: 'error'; readonly code: string; readonly message: string; readonly afterMs?: number }
   | { readonly kind: 'silence' };
 
+type SimGrpcTarget = Parameters<ProbeTransport['grpcHealth']>[0];
+
 /** A server. `requestIndex`: 0 for the first one to this server, and so on: a restarted server is a new one. */
 export interface SimServer {
   /** Absent: it is no HTTP server, and closes. */
@@ -58,6 +61,7 @@ export class SimNetwork implements ProbeTransport {
   readonly #roundTripMs: number;
   readonly #names: Readonly<Record<string, string>>;
   readonly #listeners = new Map<string, { readonly server: SimServer; requestCount: number }>(); // by `ADDRESS PORT`
+  readonly #signals = new WeakMap<AbortSignal, ChildSignals>();
   readonly #hosts = new Map<string, SimHost>(); // absent: refuses where nothing listens
 
   constructor(clock: Clock, options: SimNetworkOptions = {}) {
@@ -83,7 +87,27 @@ export class SimNetwork implements ProbeTransport {
     else this.#hosts.set(address, host);
   }
 
-  async httpGet(request: HttpProbeRequest, signal: AbortSignal): Promise<HttpProbeReply> {
+  httpGet(request: HttpProbeRequest, signal: AbortSignal): Promise<HttpProbeReply> {
+    return this.#childrenOf(signal).run((own) => this.#httpGet(request, own));
+  }
+
+  tcpConnect(
+    host: string,
+    port: number,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<TransportFailure | undefined> {
+    return this.#childrenOf(signal).run(async (own) => {
+      const connected = await this.#connect(host, port, this.#clock.monoMs() + timeoutMs, own);
+      return 'failure' in connected ? connected.failure : undefined;
+    });
+  }
+
+  grpcHealth(target: SimGrpcTarget, timeoutMs: number, signal: AbortSignal): Promise<GrpcHealthReply> {
+    return this.#childrenOf(signal).run((own) => this.#grpcHealth(target, timeoutMs, own));
+  }
+
+  async #httpGet(request: HttpProbeRequest, signal: AbortSignal): Promise<HttpProbeReply> {
     const deadlineMonoMs = this.#clock.monoMs() + request.timeoutMs;
     const timeout: HttpProbeReply = { kind: 'failed', failure: transportFailures.headersTimeout };
     const connected = await this.#connect(request.host, request.port, deadlineMonoMs, signal);
@@ -112,21 +136,7 @@ export class SimNetwork implements ProbeTransport {
     }
   }
 
-  async tcpConnect(
-    host: string,
-    port: number,
-    timeoutMs: number,
-    signal: AbortSignal,
-  ): Promise<TransportFailure | undefined> {
-    const connected = await this.#connect(host, port, this.#clock.monoMs() + timeoutMs, signal);
-    return 'failure' in connected ? connected.failure : undefined;
-  }
-
-  async grpcHealth(
-    target: { readonly host: string; readonly port: number; readonly service: string; readonly userAgent: string },
-    timeoutMs: number,
-    signal: AbortSignal,
-  ): Promise<GrpcHealthReply> {
+  async #grpcHealth(target: SimGrpcTarget, timeoutMs: number, signal: AbortSignal): Promise<GrpcHealthReply> {
     const deadlineMonoMs = this.#clock.monoMs() + timeoutMs;
     const connected = await this.#connect(target.host, target.port, deadlineMonoMs, signal);
     if ('failure' in connected) {
@@ -141,6 +151,14 @@ export class SimNetwork implements ProbeTransport {
     }
     if (answer.kind === 'status') return { kind: 'response', status: answer.status };
     return { kind: 'rpcError', code: answer.code, message: answer.message };
+  }
+
+  #childrenOf(signal: AbortSignal): ChildSignals {
+    const known = this.#signals.get(signal);
+    if (known !== undefined) return known;
+    const children = new ChildSignals(signal);
+    this.#signals.set(signal, children);
+    return children;
   }
 
   async #connect(

@@ -1,4 +1,5 @@
 import type { Container, PodStatus, Probe } from '../../api/gen/types.ts';
+import type { ChildSignals } from '../../base/child-signals.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { ContainerRuntime } from '../../cri/runtime.ts';
 import { expandProbeCommand, runExecProbe } from './exec-probe.ts';
@@ -13,6 +14,8 @@ export interface ProbeHandlerDeps {
   readonly clock: Pick<Clock, 'monoMs'>;
   readonly transport: ProbeTransport;
   readonly runtime: Pick<ContainerRuntime, 'execSync'>;
+  /** Of all attempts: runtimes listen to the signal of each exec. */
+  readonly execSignals: ChildSignals;
 }
 
 /** Makes one attempt. `containerId`: the status's, with its scheme. */
@@ -28,8 +31,10 @@ export function makeProbeHandler(
   const timeoutSeconds = spec.timeoutSeconds ?? 1;
   if (spec.exec !== undefined) {
     const command = expandProbeCommand(spec.exec.command ?? [], container.env ?? []);
-    return (_status, containerId, signal) =>
-      runExecProbe({ containerId: withoutScheme(containerId), command, timeoutSeconds }, deps.runtime, signal);
+    return (_status, containerId) => {
+      const target = { containerId: withoutScheme(containerId), command, timeoutSeconds };
+      return deps.execSignals.run((signal) => runExecProbe(target, deps.runtime, signal));
+    };
   }
   if (spec.httpGet !== undefined) return makeHttpHandler(spec.httpGet, container, timeoutSeconds * 1_000, deps);
   if (spec.tcpSocket !== undefined) {

@@ -1,4 +1,5 @@
 import type { Container, ContainerStatus, Pod, PodStatus, Probe } from '../../api/gen/types.ts';
+import { ChildSignals } from '../../base/child-signals.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Entropy } from '../../base/entropy.ts';
 import type { Log } from '../../base/log.ts';
@@ -8,7 +9,7 @@ import { TaskScope } from '../../base/task-scope.ts';
 import type { EventRecorder } from '../../client/event-recorder.ts';
 import type { ContainerRuntime } from '../../cri/runtime.ts';
 import { DueQueue } from './due-queue.ts';
-import { makeProbeHandler } from './probe-handler.ts';
+import { makeProbeHandler, type ProbeHandlerDeps } from './probe-handler.ts';
 import { makeProbeMetrics, type ProbeMetrics, ProbeSeries } from './probe-metrics.ts';
 import type { ProbeTransport } from './probe-transport.ts';
 import { ProbeWorker, type ProbeWorkerDeps, workerSubject } from './probe-worker.ts';
@@ -57,6 +58,7 @@ export class ProbeManager implements Prober {
   readonly #entropy: Entropy;
   readonly #metrics: ProbeMetrics;
   readonly #workerDeps: ProbeWorkerDeps;
+  readonly #handlerDeps: ProbeHandlerDeps;
   /** By pod uid, then by `TYPE CONTAINER`; none is empty. */
   readonly #workersByPod = new Map<string, Map<string, ProbeWorker>>();
   readonly #results = {
@@ -73,6 +75,8 @@ export class ProbeManager implements Prober {
     this.#entropy = deps.entropy.fork('kubelet.probe.firstDelay');
     this.#metrics = makeProbeMetrics(deps.metrics);
     this.#scope = new TaskScope(signal);
+    const { clock, transport, runtime } = deps;
+    this.#handlerDeps = { clock, transport, runtime, execSignals: new ChildSignals(this.#scope.signal) };
     this.#queue = new DueQueue(deps.clock, 'kubelet.probe.due');
     this.#workerDeps = {
       clock: deps.clock,
@@ -176,7 +180,7 @@ export class ProbeManager implements Prober {
     const subject = workerSubject(pod, container, probeType, spec, field);
     const { podUid, podName, podNamespace, containerName, periodMs } = subject;
     const labels = { probe_type: probeType, container: containerName, pod: podName, namespace: podNamespace };
-    const handler = makeProbeHandler(spec, container, `${podName}_${podNamespace}(${podUid})`, this.#deps);
+    const handler = makeProbeHandler(spec, container, `${podName}_${podNamespace}(${podUid})`, this.#handlerDeps);
     const series = new ProbeSeries(this.#metrics, labels, podUid);
     const worker = new ProbeWorker(this.#workerDeps, subject, handler, series);
     const workers = this.#workersByPod.get(podUid) ?? new Map<string, ProbeWorker>();

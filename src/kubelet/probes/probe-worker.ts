@@ -98,12 +98,12 @@ export class ProbeWorker implements Due {
   onDue(nowMonoMs: number): void {
     const { periodMs } = this.subject;
     if (this.#phase === 'waiting' && this.#isTriggered) {
-      this.#isTriggered = false;
       this.#nextTickMonoMs = nowMonoMs + periodMs;
     } else {
       const missed = Math.max(0, Math.floor((nowMonoMs - this.#nextTickMonoMs) / periodMs));
       this.#nextTickMonoMs += (missed + 1) * periodMs;
     }
+    this.#isTriggered = false; // whoever wanted an attempt gets this one
     this.#tick();
   }
 
