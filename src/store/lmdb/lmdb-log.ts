@@ -13,7 +13,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type Database, open, type RootDatabase } from 'lmdb';
+import { open, type RootDatabase } from 'lmdb';
 import type { Log } from '../../base/log.ts';
 import { messageOf, StatusError } from '../../base/status-error.ts';
 import type { Commit, CommitLog, CommitOutcome } from '../mvcc-store.ts';
@@ -22,11 +22,13 @@ import { damaged } from './file-check.ts';
 import { decodeRecord, encodeRecord, recordChecksum } from './record.ts';
 
 const format = 1;
-const stateKey = 'state';
+const stateKey = ' state'; // no key of a store holds a space, and none sorts before it
 const mapFullCode = -30_792; // MDB_MAP_FULL
 const fullBytes = 16 * 1_024 * 1_024; // one commit: with less left, it is the disk that is full
 
-/** What the `state` record says of all others: JSON, its version in LMDB is the epoch. */
+type Lmdb = RootDatabase<Buffer, string>;
+
+/** What the `state` record says of all others: JSON; its version in LMDB is the epoch. */
 interface State {
   readonly format: number;
   readonly revision: number;
@@ -45,53 +47,69 @@ export interface LmdbLogOptions {
 
 /** Opens the file, and reads all that is in it. Throws what LMDB throws, and `InternalError` if something is damaged. */
 export function openLmdbLog(options: LmdbLogOptions): { log: CommitLog; items: KeyValue[]; revision: number } {
-  const root = open<Buffer, string>({
+  const lmdb = open<Buffer, string>({
     path: options.directory,
     noSubdir: false,
     overlappingSync: false,
     eventTurnBatching: false, // commits are batched by the store above; here each is one `ifVersion` block
     mapSize: options.mapBytes,
-    maxDbs: 2,
+    maxDbs: 1, // one nameless one: each with a name would cost a commit to make
     encoding: 'binary',
+    useVersions: true,
   });
   try {
     for (const name of ['data.mdb', 'lock.mdb']) fs.chmodSync(path.join(options.directory, name), 0o600);
-    const data = root.openDB<Buffer, string>({ name: 'data', encoding: 'binary' });
-    const meta = root.openDB<Buffer, string>({ name: 'meta', encoding: 'binary', useVersions: true });
-    const { items, checksums, state } = load(data, meta);
-    const epoch = takeOver(meta, state);
-    root.resetReadTxn(); // a reader that stays keeps old pages from being used again
-    const log = new LmdbLog({ ...options, root, data, meta, epoch, checksums, checksum: state.checksum });
+    const epoch = takeOver(lmdb, options.directory);
+    const { items, checksums, state } = load(lmdb); // after it: from here on nobody else can write
+    lmdb.resetReadTxn(); // a reader that stays keeps old pages from being used again
+    const log = new LmdbLog({ ...options, lmdb, epoch, checksums, checksum: state.checksum });
     return { log, items, revision: state.revision };
   } catch (error) {
-    closeQuietly(root);
+    closeQuietly(lmdb);
     throw error instanceof RangeError ? damaged(path.join(options.directory, 'data.mdb'), error) : error;
   }
 }
 
-function load(
-  data: Database<Buffer, string>,
-  meta: Database<Buffer, string>,
-): { items: KeyValue[]; checksums: Map<string, number>; state: State } {
+/** Makes this process the one whose commits count; returns the epoch. */
+function takeOver(lmdb: Lmdb, directory: string): number {
+  return lmdb.transactionSync(() => {
+    const found = lmdb.getEntry(stateKey);
+    const state =
+      found === undefined ? { format, revision: 0, itemCount: 0, checksum: 0 } : parseState(found.value.toString());
+    if (state.format !== format) {
+      const text = `the store in ${directory} has format ${state.format}: this version of Livelet reads ${format}`;
+      throw new StatusError('InternalError', text);
+    }
+    const epoch = (found?.version ?? 0) + 1;
+    lmdb.putSync(stateKey, encodeState(state), epoch);
+    return epoch;
+  });
+}
+
+function load(lmdb: Lmdb): { items: KeyValue[]; checksums: Map<string, number>; state: State } {
   const items: KeyValue[] = [];
   const checksums = new Map<string, number>();
   let checksum = 0;
-  for (const { key, value } of data.getRange({})) {
+  let stateText = 'missing';
+  for (const { key, value } of lmdb.getRange({})) {
+    if (key === stateKey) {
+      stateText = value.toString();
+      continue;
+    }
     items.push(decodeRecord(key, value));
     checksums.set(key, recordChecksum(value));
     checksum ^= recordChecksum(value);
   }
-  const stateRecord = meta.get(stateKey);
-  const state =
-    stateRecord === undefined ? { format, revision: 0, itemCount: 0, checksum: 0 } : parseState(stateRecord.toString());
-  if (state.format !== format) {
-    throw new StatusError('InternalError', `the store has format ${state.format}; this version reads ${format}`);
-  }
+  const state = parseState(stateText);
   if (state.itemCount !== items.length || state.checksum !== checksum) {
     const found = JSON.stringify({ itemCount: items.length, checksum });
-    throw new RangeError(`its state is ${JSON.stringify(state)}, but what is there is ${found}`);
+    throw new RangeError(`its state is ${stateText}, but what is there is ${found}`);
   }
   return { items, checksums, state };
+}
+
+function encodeState(state: State): Buffer {
+  return Buffer.from(JSON.stringify(state));
 }
 
 function parseState(text: string): State {
@@ -107,20 +125,9 @@ function parseState(text: string): State {
   throw new RangeError(`its state is ${text.slice(0, 200)}`);
 }
 
-/** Makes this process the one whose commits count; returns the epoch. */
-function takeOver(meta: Database<Buffer, string>, state: State): number {
-  return meta.transactionSync(() => {
-    const epoch = (meta.getEntry(stateKey)?.version ?? 0) + 1;
-    meta.putSync(stateKey, Buffer.from(JSON.stringify(state)), epoch);
-    return epoch;
-  });
-}
-
 interface LmdbLogParts {
   readonly directory: string;
-  readonly root: RootDatabase<Buffer, string>;
-  readonly data: Database<Buffer, string>;
-  readonly meta: Database<Buffer, string>;
+  readonly lmdb: Lmdb;
   readonly epoch: number;
   readonly checksums: Map<string, number>;
   readonly checksum: number;
@@ -147,19 +154,19 @@ class LmdbLog implements CommitLog {
   }
 
   async append(commit: Commit): Promise<CommitOutcome> {
-    const { data, meta, epoch } = this.#parts;
+    const { lmdb, epoch } = this.#parts;
     const records = new Map<string, Buffer | undefined>();
     for (const [key, item] of commit.writes) records.set(key, item === undefined ? undefined : encodeRecord(item));
     const after = this.#stateAfter(commit.revision, records);
     let isWritten: boolean;
     try {
-      isWritten = await meta.ifVersion(stateKey, epoch, () => {
+      isWritten = await lmdb.ifVersion(stateKey, epoch, () => {
         // Inside the block these resolve at once, before anything is written: what counts is the block.
         for (const [key, record] of records) {
-          if (record === undefined) void data.remove(key);
-          else void data.put(key, record);
+          if (record === undefined) void lmdb.remove(key);
+          else void lmdb.put(key, record);
         }
-        void meta.put(stateKey, Buffer.from(JSON.stringify(after)), epoch);
+        void lmdb.put(stateKey, encodeState(after), epoch);
       });
     } catch (error) {
       return await this.#refused(error);
@@ -174,7 +181,7 @@ class LmdbLog implements CommitLog {
   }
 
   async close(): Promise<void> {
-    if (!this.#isBroken) await this.#parts.root.close();
+    if (!this.#isBroken) await this.#parts.lmdb.close();
   }
 
   #stateAfter(revision: number, records: ReadonlyMap<string, Buffer | undefined>): State {
@@ -196,7 +203,7 @@ class LmdbLog implements CommitLog {
     const cause = await commitErrorOf(error);
     const message = messageOf(cause);
     try {
-      this.#parts.root.transactionSync(() => {});
+      this.#parts.lmdb.transactionSync(() => {});
     } catch {
       this.#isBroken = true;
       this.#parts.log.error('storeFailed', { message });
@@ -231,8 +238,8 @@ function isNoSpace(error: unknown, directory: string): boolean {
   return [ENOSPC, EDQUOT, EFBIG, mapFullCode].some((code) => code === error.code);
 }
 
-function closeQuietly(root: RootDatabase<Buffer, string>): void {
-  root.close().catch(() => {
+function closeQuietly(lmdb: Lmdb): void {
+  lmdb.close().catch(() => {
     // the error that made us close it is the one to tell
   });
 }
