@@ -70,7 +70,8 @@ function commandOf(config: ContainerConfig, image: ResolvedImage): readonly stri
 }
 
 function imageMountsOf(image: ResolvedImage, context: LaunchContext): Mount[] {
-  const mounts: Mount[] = [{ hostPath: context.binDirectory, containerPath: binMountPath, readonly: true }];
+  const bin = { hostPath: context.binDirectory, containerPath: binMountPath, readonly: true };
+  const mounts: Mount[] = context.isolation.kind === 'none' ? [bin] : []; // every root directory of a namespace has it
   if (image.isBusybox && context.appletDirectory !== undefined) {
     mounts.push({ hostPath: context.appletDirectory, containerPath: appletMountPath, readonly: true });
   }
@@ -89,9 +90,13 @@ function environmentOf(
   hostname: string,
   home: string,
 ): [string, string][] {
-  const own = imageMounts.filter((mount) => mount.containerPath.startsWith('/.livelet/')).map((m) => m.containerPath);
+  const hasApplets = imageMounts.some(({ containerPath }) => containerPath === appletMountPath);
   const machine = [...systemPath.split(':'), ...(process.env['PATH'] ?? '').split(path.delimiter)];
-  const searchPath = [...own.reverse(), ...new Set(machine.filter((directory) => path.isAbsolute(directory)))];
+  const searchPath = [
+    ...(hasApplets ? [appletMountPath] : []),
+    binMountPath,
+    ...new Set(machine.filter((directory) => path.isAbsolute(directory))),
+  ];
   const env = new Map<string, string>([
     ['PATH', searchPath.join(path.delimiter)],
     ['HOSTNAME', hostname],

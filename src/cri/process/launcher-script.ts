@@ -24,11 +24,13 @@ cd "$1" || exit 1
 R=$PWD
 nl='
 '
-mount -t proc proc /proc || exit 1
+mount -n -t proc proc /proc || exit 1
 files=binds
-if [ "$2" = root ] && mount -t overlay overlay -o lowerdir=/,upperdir=probe/upper,workdir=probe/work probe/root 2>/dev/null
-then files=overlay; umount probe/root || exit 1
-fi
+# The kernel refuses layers that lie one within another: what every root has in common gets a file system of its own.
+if [ "$2" = root ] && mount -n -t tmpfs -o mode=755 tmpfs layer && cp -a skeleton/. layer/ &&
+  mount -n -t overlay overlay -o lowerdir=layer:/,upperdir=probe/upper,workdir=probe/work probe/root
+then files=overlay; umount -n probe/root || exit 1
+fi 2>/dev/null
 
 c_fifos() { # batch, first, last
   ( i=$2; names=; while [ "$i" -le "$3" ]; do names="$names fifos/$i"; i=$((i + 1)); done

@@ -7,7 +7,7 @@ import { StatusError, invariant } from '../../base/status-error.ts';
 import type { PodSandboxConfig } from '../runtime.ts';
 import type { CommandFailure } from '../start-error.ts';
 import { boundedOutput } from './bounded-output.ts';
-import { makeContainerDirectory } from './container-root.ts';
+import { ContainerRoots, makeSkeleton } from './container-root.ts';
 import { FifoPool, openFifo } from './fifo-pool.ts';
 import type {
   ContainerLaunch,
@@ -64,10 +64,10 @@ export interface NamespaceLauncherDeps {
 export class NamespaceLauncher implements Launcher {
   readonly ended: Promise<void>;
   readonly #clock: Clock;
-  readonly #directory: string;
   readonly #as: 'root' | 'user';
   readonly #channel: ShellChannel;
   readonly #mode: ScriptMode;
+  readonly #roots: ContainerRoots;
   readonly #fifos: FifoPool;
   readonly #sandboxes: SandboxNamespaces;
   readonly #containers = new Map<string, RunningContainer>(); // from start to exit
@@ -85,9 +85,10 @@ export class NamespaceLauncher implements Launcher {
     const tools = findShellTools();
     if (typeof tools === 'string') return `${tools} is not installed`;
     await fsp.rm(options.directory, { recursive: true, force: true });
-    for (const name of ['fifos', 'ns', 'containers', 'probe/upper', 'probe/work', 'probe/root']) {
+    for (const name of ['fifos', 'ns', 'containers', 'layer', 'probe/upper', 'probe/work', 'probe/root']) {
       fs.mkdirSync(path.join(options.directory, name), { recursive: true, mode: 0o711 });
     }
+    makeSkeleton(path.join(options.directory, 'skeleton'));
     // Their modes let a container's user open /dev/stdout anew: nobody else may come near them.
     fs.chmodSync(path.join(options.directory, 'fifos'), 0o700);
     let onHello: (files: string | undefined) => void = () => {};
@@ -124,7 +125,7 @@ export class NamespaceLauncher implements Launcher {
     mode: ScriptMode,
   ) {
     this.#clock = deps.clock;
-    this.#directory = options.directory;
+    this.#roots = new ContainerRoots(options.directory, mode);
     this.#as = options.as;
     this.#channel = channel;
     this.#mode = mode;
@@ -186,7 +187,7 @@ export class NamespaceLauncher implements Launcher {
         'securityContext.readOnlyRootFilesystem: the process runtime can do this only as root on an overlay',
       );
     }
-    makeContainerDirectory(launch, this.#containerDir(launch.id), this.#mode);
+    this.#roots.make(launch);
     return [];
   }
 
@@ -231,7 +232,7 @@ export class NamespaceLauncher implements Launcher {
   }
 
   async discard(id: string): Promise<void> {
-    await fsp.rm(this.#containerDir(id), { recursive: true, force: true });
+    await fsp.rm(this.#roots.directoryOf(id), { recursive: true, force: true });
   }
 
   async close(): Promise<void> {
@@ -287,10 +288,6 @@ export class NamespaceLauncher implements Launcher {
     this.#execs.clear();
     for (const reply of this.#replies.values()) reply('ended');
     this.#replies.clear();
-  }
-
-  #containerDir(id: string): string {
-    return path.join(this.#directory, 'containers', id);
   }
 
   /** Sends `line` and waits for the message that starts with `reply` (two words); resolves to its third word. */
@@ -359,7 +356,7 @@ export class NamespaceLauncher implements Launcher {
     const failure = commandFailure(kind ?? '', launch.argv[0] ?? '');
     if (failure !== undefined) return failure;
     if (kind === 'workingDir') return { kind, path: launch.workingDir };
-    const setupError = path.join(this.#containerDir(launch.id), 'setup.err');
+    const setupError = path.join(this.#roots.directoryOf(launch.id), 'setup.err');
     const text = await fsp.readFile(setupError, 'utf8').catch(() => ''); // it failed before it could write there
     return { kind: 'setup', text: text.trim() || this.#channel.errorText || 'the launcher did not start it' };
   }
@@ -420,7 +417,7 @@ export class NamespaceLauncher implements Launcher {
 
   #execLine(id: string, request: ExecRequest, out: string, err: string): string {
     const { container, process, command } = request;
-    const envFile = shellWord(path.join(this.#containerDir(container.id), 'env.sh'));
+    const envFile = shellWord(path.join(this.#roots.directoryOf(container.id), 'env.sh'));
     const { tools } = this.#mode;
     const namespaces = ['--pid', '--mount', ...this.#sandboxes.enterFlags(container.podSandboxId)];
     const enter = [tools.nsenter, '--target', String(process.pid), ...namespaces, '--'];

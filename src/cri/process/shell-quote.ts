@@ -10,7 +10,12 @@ export function shellWords(words: readonly string[]): string {
   return words.map(shellWord).join(' ');
 }
 
-/** A field of an fstab line: blanks and backslashes as octal. */
-export function fstabField(text: string): string {
+/** A line of an fstab. */
+export function tableLine(source: string, target: string, type: string, options: string): string {
+  return `${tableField(source)} ${tableField(target)} ${type} ${options} 0 0\n`;
+}
+
+/** Blanks and backslashes as octal. */
+function tableField(text: string): string {
   return text.replace(/[\s\\#]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }

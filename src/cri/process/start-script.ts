@@ -1,7 +1,8 @@
 import path from 'node:path';
+import type { Mount } from '../runtime.ts';
 import type { ContainerLaunch } from './launcher.ts';
 import { findCommandFunction } from './launcher-script.ts';
-import { fstabField, shellWord, shellWords } from './shell-quote.ts';
+import { shellWord, shellWords, tableLine } from './shell-quote.ts';
 
 /** Where the tools are that the scripts call; found once at start. */
 export interface ShellTools {
@@ -23,113 +24,71 @@ export interface ScriptMode {
 
 export interface StartFiles {
   readonly startScript: string;
+  /** Sets the container's environment, for exec. */
   readonly envScript: string;
-  /** Mounted before the change of root, sources and targets as the launcher sees them. */
-  readonly rootTable: string;
-  /** Mounted after it; sources lie under `oldRoot`. */
+  /** `volumes.tab`: mounted after the change of root, with sources under `oldRoot`. Empty: there are no volumes. */
   readonly volumeTable: string;
 }
 
-export const oldRoot = '/.livelet/old'; // where the machine's files are between the change of root and the end of set-up
-
-const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
-
-/**
- * What the new root directory must hold before it is mounted on. In overlay mode these go to the upper layer, in binds
- * mode to the root directory itself.
- */
-export const rootSkeleton = {
-  directories: ['.livelet/old', 'dev/pts', 'dev/shm', 'proc', 'sys', 'tmp', 'run'],
-  files: devices.map((name) => `dev/${name}`),
-  links: [
-    ['dev/fd', '/proc/self/fd'],
-    ['dev/stdin', '/proc/self/fd/0'],
-    ['dev/stdout', '/proc/self/fd/1'],
-    ['dev/stderr', '/proc/self/fd/2'],
-    ['dev/ptmx', 'pts/ptmx'],
-  ],
-} as const;
-
-/** Made anew in each container, whatever the machine has there. */
-export const privateTopDirectories: readonly string[] = ['dev', 'proc', 'sys', 'tmp', 'run', '.livelet'];
+const oldRoot = '/.livelet/old'; // where the machine's files are between the change of root and the end of set-up
 
 // A shell gives these a meaning, makes them read-only or sets them itself: they go through env(1).
 const shellVariables =
   /^(?:IFS|OPTIND|OPTARG|PPID|UID|EUID|PWD|OLDPWD|_|SHLVL|LINENO|PS[0-9]|ENV|MAIL\w*|BASH\w*|SHELLOPTS|RANDOM|SECONDS|GROUPS|FUNCNAME|DIRSTACK|HIST\w*|failure|directory|saved_ifs)$/;
 const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** `hostDirectories`: what of the machine is shown as it is: mount points (overlay), or every top directory (binds). */
+/** `rootTable`: the name of what to mount as the root, in the directory two above the container's. */
 export function startFiles(
   launch: ContainerLaunch,
   containerDir: string,
-  hostDirectories: readonly string[],
+  rootTable: string,
   mode: ScriptMode,
 ): StartFiles {
-  const bound = [...launch.imageMounts, ...launch.mounts];
   return {
-    startScript: startScriptOf(launch, containerDir, bound.length > 0, mode),
+    startScript: startScriptOf(launch, containerDir, rootTable, mode),
+    volumeTable: [...launch.imageMounts, ...launch.mounts].map(volumeLine).join(''),
     envScript: `unset PWD OLDPWD SHLVL\n${launch.env.filter(isPlainVariable).map(exportLine).join('')}`,
-    rootTable: rootTableOf(launch, containerDir, hostDirectories, mode),
-    volumeTable: bound
-      .map((mount) =>
-        tableLine(oldRoot + mount.hostPath, mount.containerPath, 'none', mount.readonly ? 'rbind,ro' : 'rbind'),
-      )
-      .join(''),
   };
 }
 
-function rootTableOf(
-  launch: ContainerLaunch,
-  containerDir: string,
-  hostDirectories: readonly string[],
-  mode: ScriptMode,
-): string {
-  const root = path.join(containerDir, 'root');
-  const bind = launch.readonlyRoot ? 'bind,ro' : 'bind';
-  const inRoot = (name: string): string => path.join(root, name);
-  const lines = [
-    mode.files === 'overlay'
-      ? tableLine('overlay', root, 'overlay', 'lowerdir=/,upperdir=upper,workdir=work')
-      : tableLine(root, root, 'none', 'rbind'),
-    ...hostDirectories.map((directory) => tableLine(directory, inRoot(directory), 'none', 'rbind')),
-    tableLine('proc', inRoot('proc'), 'proc', 'nosuid,nodev,noexec'),
-    tableLine('/sys', inRoot('sys'), 'none', 'rbind'),
-    ...devices.map((name) => tableLine(`/dev/${name}`, inRoot(`dev/${name}`), 'none', 'bind')),
-    tableLine('devpts', inRoot('dev/pts'), 'devpts', 'newinstance,ptmxmode=0666'),
-    tableLine('tmpfs', inRoot('dev/shm'), 'tmpfs', 'nosuid,nodev,size=64m,mode=1777'),
-    tableLine(path.join(containerDir, 'tmp'), inRoot('tmp'), 'none', bind),
-    tableLine(path.join(containerDir, 'run'), inRoot('run'), 'none', bind),
+function startScriptOf(launch: ContainerLaunch, containerDir: string, rootTable: string, mode: ScriptMode): string {
+  const parts = [
+    findCommandFunction,
+    `fail() { echo "fail ${launch.id} $1"; exit 128; }\n`,
+    'exec 2>setup.err || exit 128\n',
+    `exec 4>"$2" 5>"$3" ${launch.stdinOpen ? '3<>"$4"' : '3</dev/null'} || fail setup\n`,
+    launch.hostname === '' ? '' : setHostname(launch.hostname, mode),
+    mode.files === 'binds' ? 'cp -a ../../skeleton root || fail setup\n' : '',
+    `mount -n -a -T ../../${rootTable} || fail setup\n`,
+    'pivot_root ../../root ../../root/.livelet/old || fail setup\ncd / || fail setup\n',
+    mountVolumes([...launch.imageMounts, ...launch.mounts], `${oldRoot}${containerDir}/volumes.tab`),
+    `umount -n -l ${oldRoot} || fail setup\n`,
+    launch.readonlyRoot ? makeReadonly : '',
+    ...launch.cgroupProcsFiles.map((file) => `echo 0 > ${shellWord(file)} || fail setup\n`),
+    launch.oomScoreAdj === undefined ? '' : `echo ${launch.oomScoreAdj} > /proc/self/oom_score_adj\n`,
+    `cd ${shellWord(launch.workingDir)} || fail workingDir\n`,
+    ...launch.env.filter(isPlainVariable).map(exportLine),
+    `find_command ${shellWord(launch.argv[0] ?? '')}\n[ -z "$failure" ] || fail "$failure"\n`,
+    'unset failure directory saved_ifs PWD OLDPWD SHLVL\n',
+    `echo "started ${launch.id}"\nexec 0<&3 1>&4 2>&5 3<&- 4>&- 5>&-\n`,
+    `exec ${identityPrefix(launch, mode)} ${shellWords(launch.argv)}\n`,
   ];
-  return lines.join('');
+  return parts.join('');
 }
 
-function tableLine(source: string, target: string, type: string, options: string): string {
-  return `${fstabField(source)} ${fstabField(target)} ${type} ${options} 0 0\n`;
+const makeReadonly = ['/tmp', '/run', '/']
+  .map((name) => `mount -n -o remount,bind,ro ${name} || fail setup\n`)
+  .join('');
+
+/** After the change of root, so that links on the way to a mount point lead where they lead in the container. */
+function mountVolumes(mounts: readonly Mount[], volumeTable: string): string {
+  if (mounts.length === 0) return '';
+  const targets = mounts.map((mount) => makeTarget(mount.hostPath, mount.containerPath));
+  return `${targets.join('')}mount -n -a -T ${shellWord(volumeTable)} || fail setup\n`;
 }
 
-function startScriptOf(launch: ContainerLaunch, containerDir: string, hasVolumes: boolean, mode: ScriptMode): string {
-  const volumeTable = `${oldRoot}${containerDir}/volumes.tab`;
-  const targets = [...launch.imageMounts, ...launch.mounts];
-  return `${findCommandFunction}
-fail() { echo "fail ${launch.id} $1"; exit 128; }
-exec 2>setup.err || exit 128
-exec 4>"$2" 5>"$3" ${launch.stdinOpen ? '3<>"$4"' : '3</dev/null'} || fail setup
-${launch.hostname === '' ? '' : setHostname(launch.hostname, mode)}mount -n -a -T root.tab || fail setup
-pivot_root root root/.livelet/old || fail setup
-cd / || fail setup
-${targets.map((mount) => makeTarget(mount.hostPath, mount.containerPath)).join('')}${
-    hasVolumes ? `mount -n -a -T ${shellWord(volumeTable)} || fail setup\n` : ''
-  }umount -n -l ${oldRoot} || fail setup
-${launch.readonlyRoot ? 'mount -n -o remount,bind,ro / || fail setup\n' : ''}${launch.cgroupProcsFiles.map((file) => `echo 0 > ${shellWord(file)} || fail setup\n`).join('')}${
-    launch.oomScoreAdj === undefined ? '' : `echo ${launch.oomScoreAdj} > /proc/self/oom_score_adj\n`
-  }cd ${shellWord(launch.workingDir)} || fail workingDir
-${launch.env.filter(isPlainVariable).map(exportLine).join('')}find_command ${shellWord(launch.argv[0] ?? '')}
-[ -z "$failure" ] || fail "$failure"
-unset failure directory saved_ifs PWD OLDPWD SHLVL
-echo "started ${launch.id}"
-exec 0<&3 1>&4 2>&5 3<&- 4>&- 5>&-
-exec ${[identityPrefix(launch, mode), shellWords(launch.argv)].filter((part) => part !== '').join(' ')}
-`;
+function volumeLine({ hostPath, containerPath, readonly }: Mount): string {
+  return tableLine(oldRoot + hostPath, containerPath, 'none', readonly ? 'rbind,ro' : 'rbind');
 }
 
 /** Only root of the machine may write the file; in a user namespace the system call is allowed, but not this file. */
