@@ -4,6 +4,7 @@ import { goQuote } from './go-text.ts';
 import { countWrittenKeys, scanJson } from './json-scan.ts';
 import { canonicalQuantity } from './quantity.ts';
 import { type FieldSchema, goTypeOf, type ModelTable } from './schema.ts';
+import { setMember } from './set-member.ts';
 import { formatMicroTime, formatTime, isCanonicalTime, parseGoTime, rfc3339, rfc3339Micro } from './time.ts';
 
 /**
@@ -188,13 +189,6 @@ function zeroElement(model: string | undefined, type: string): unknown {
   return type === 'string' ? '' : type === 'bool' ? false : 0;
 }
 
-/** A plain assignment to `__proto__` would change the prototype instead. */
-function setKey(target: Record<string, unknown>, key: string, value: unknown): void {
-  if (key === '__proto__')
-    Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
-  else target[key] = value;
-}
-
 function compileMap(owner: string, field: FieldSchema, goType: string): Read {
   const readOne = compileOne(owner, field.type, elementType(goType, 'resource.Quantity'));
   const zero = field.type === 'quantity' ? '0' : '';
@@ -209,7 +203,7 @@ function compileMap(owner: string, field: FieldSchema, goType: string): Read {
     for (const [key, member] of members) {
       context.keyCount++;
       context.path.push([key]);
-      setKey(output, key, member === null ? zero : readOne(member, context));
+      setMember(output, key, member === null ? zero : readOne(member, context));
       context.path.pop();
     }
     return output;

@@ -2,6 +2,7 @@ import { defaultPod } from './defaulting-pod.ts';
 import type { Draft } from './draft.ts';
 import type { ConfigMap, Namespace, Node, Pod, Secret } from './gen/types.ts';
 import type { KubernetesObject, ResourceType } from './resources.ts';
+import { setMember } from './set-member.ts';
 
 /**
  * Fills in the defaults of an object that was just decoded, in place, and returns it. Never give it an object that
@@ -15,13 +16,17 @@ export function applyDefaults<T extends KubernetesObject>(type: ResourceType<T>,
 
 type Defaulter = (object: Draft<KubernetesObject>) => void;
 
-// Each cast holds because `applyDefaults` picks the row by the object's model.
+function defaulter<T>(fill: (object: Draft<T>) => void): Defaulter {
+  // Holds because `applyDefaults` picks the row by the object's model.
+  return fill as unknown as Defaulter;
+}
+
 const defaultersByModel: ReadonlyMap<string, Defaulter> = new Map<string, Defaulter>([
-  ['Pod', (object) => defaultPod(object as Draft<Pod>)],
-  ['Namespace', (object) => defaultNamespace(object as Draft<Namespace>)],
-  ['Node', (object) => defaultNode(object as Draft<Node>)],
-  ['Secret', (object) => defaultSecret(object as Draft<Secret>)],
-  ['ConfigMap', (object) => defaultConfigMap(object as Draft<ConfigMap>)],
+  ['Pod', defaulter<Pod>(defaultPod)],
+  ['Namespace', defaulter<Namespace>(defaultNamespace)],
+  ['Node', defaulter<Node>(defaultNode)],
+  ['Secret', defaulter<Secret>(defaultSecret)],
+  ['ConfigMap', defaulter<ConfigMap>(defaultConfigMap)],
 ]);
 
 function defaultNamespace(namespace: Draft<Namespace>): void {
@@ -45,7 +50,7 @@ function defaultSecret(secret: Draft<Secret>): void {
   const { stringData } = secret;
   if (stringData === undefined) return;
   secret.data ??= {};
-  for (const [key, text] of Object.entries(stringData)) secret.data[key] = base64OfText(text);
+  for (const [key, text] of Object.entries(stringData)) setMember(secret.data, key, base64OfText(text));
   delete secret.stringData;
 }
 

@@ -25,9 +25,10 @@ const metadataGetters: Getters = {
   'metadata.namespace': (object) => object.metadata?.namespace,
 };
 
-/** A row of the table below; the cast holds because `gettersOf` picks rows by the object's model. */
+/** A row of the table below. */
 function of<T extends KubernetesObject>(get: (object: T) => string | boolean | undefined): Get {
   return (object) => {
+    // Holds because `getterOf` picks rows by the object's model.
     const value = get(object as T);
     return typeof value === 'boolean' ? String(value) : value;
   };

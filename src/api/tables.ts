@@ -57,7 +57,7 @@ export interface TableOptions {
 interface Printer {
   readonly columns: readonly TableColumn[];
   cells(object: KubernetesObject, nowWallMs: number): (string | number)[];
-  conditions?(object: KubernetesObject): TableRow['conditions'];
+  readonly conditions: ((object: KubernetesObject) => TableRow['conditions']) | undefined;
 }
 
 const none = '<none>';
@@ -73,17 +73,13 @@ function column(name: string, description: string, priority: 0 | 1 = 0): TableCo
 const nameColumn = column('Name', 'Name of the object, unique in its namespace');
 const ageColumn = column('Age', 'Time since it was created');
 
-/** The cast holds because rows are picked by the model that the objects have. */
 function printer<T extends KubernetesObject>(
   columns: readonly TableColumn[],
   cells: (object: T, nowWallMs: number) => (string | number)[],
   conditions?: (object: T) => TableRow['conditions'],
 ): Printer {
-  return {
-    columns,
-    cells: (object, nowWallMs) => cells(object as T, nowWallMs),
-    ...(conditions === undefined ? {} : { conditions: (object: KubernetesObject) => conditions(object as T) }),
-  };
+  // Holds because printers are picked by the model that the objects have.
+  return { columns, cells, conditions } as unknown as Printer;
 }
 
 function nameOf(object: KubernetesObject): string {

@@ -1,14 +1,10 @@
+import { setMember } from '../set-member.ts';
+
 /** A JSON object, as `JSON.parse` makes it. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Sets a key as JSON means it: `__proto__` is a key like any other. */
-export function setMember(target: Record<string, unknown>, key: string, value: unknown): void {
-  if (key !== '__proto__') target[key] = value;
-  else Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
 }
 
 /**

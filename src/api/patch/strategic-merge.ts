@@ -2,8 +2,9 @@ import { StatusError } from '../../base/status-error.ts';
 import { models } from '../gen/models.ts';
 import { goQuote } from '../go-text.ts';
 import type { FieldSchema, ModelTable } from '../schema.ts';
+import { setMember } from '../set-member.ts';
 import { goPrint, goTypeName } from './go-print.ts';
-import { isJsonObject, type JsonObject, setMember } from './merge-patch.ts';
+import { isJsonObject, type JsonObject } from './merge-patch.ts';
 import { inElementOrder, type ListKey } from './element-order.ts';
 
 /**

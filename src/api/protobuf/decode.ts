@@ -2,6 +2,7 @@ import { StatusError } from '../../base/status-error.ts';
 import type { Decoded } from '../decode.ts';
 import { decodeObject } from '../decode-body.ts';
 import type { KubernetesObject, ResourceType } from '../resources.ts';
+import { setMember } from '../set-member.ts';
 import { formatMicroTime, formatTime } from '../time.ts';
 import { protobufMagic } from './encode.ts';
 import { isModel, type MessageField, type MessageShape, shapeOf } from './message-shapes.ts';
@@ -146,7 +147,7 @@ function readEntry(map: Target, type: string, bytes: Uint8Array): void {
     else if (tag === 2 && wireType === (wireTypes[type] ?? 2)) value = readOne(type, reader);
     else reader.skip(wireType);
   }
-  Object.defineProperty(map, key, { value, enumerable: true, configurable: true, writable: true });
+  setMember(map, key, value);
 }
 
 function readOne(type: string, reader: WireReader): unknown {
