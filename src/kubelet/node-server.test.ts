@@ -113,7 +113,8 @@ test('only administrators are answered, and only what a node serves', async () =
   assert.equal(await status(request('/containerLogs/default/web')), 400);
   assert.equal(await status(request('/containerLogs/%ff/web/c')), 404);
   const answer = await kubelet.handle(request('/pods'), never);
-  const list = JSON.parse(String(answer.body)) as { items: { status: { phase: string } }[] };
+  assert.ok(typeof answer.body === 'string');
+  const list = JSON.parse(answer.body) as { items: { status: { phase: string } }[] };
   assert.deepEqual(
     list.items.map((pod) => pod.status.phase),
     ['Running'],
