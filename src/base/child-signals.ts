@@ -1,6 +1,6 @@
 /**
- * Gives each of many short tasks a signal of its own that aborts with the parent's. On the parent there is one listener,
- * however many tasks there are: its list of listeners is searched at every change, and Node.js warns when it is long.
+ * Gives each of many short tasks a signal of its own that aborts with the parent's. On the parent there is one
+ * listener, however many tasks there are: its list is searched at every change, and Node.js warns when it is long.
  */
 export class ChildSignals {
   readonly #parent: AbortSignal;

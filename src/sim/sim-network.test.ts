@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { StatusError } from '../base/status-error.ts';
-import type { HttpProbeReply, HttpProbeRequest } from '../kubelet/probes/probe-transport.ts';
+import type { HttpProbeReply, HttpProbeRequest, TransportFailure } from '../kubelet/probes/probe-transport.ts';
 import { transportFailures } from '../kubelet/probes/transport-failures.ts';
 import { kubiaUnhealthyServer, type SimHttpAnswer, SimNetwork } from './sim-network.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -37,7 +37,7 @@ function startNetwork() {
 }
 
 test('each kind of answer is what the real transport would make of it, at its time', async () => {
-  const failed = (failure: (typeof transportFailures)['eof']): HttpProbeReply => ({ kind: 'failed', failure });
+  const failed = (failure: TransportFailure): HttpProbeReply => ({ kind: 'failed', failure });
   const rows: readonly (readonly [SimHttpAnswer, HttpProbeReply, number])[] = [
     [
       { kind: 'response', status: 302, location: '/x', body: 'moved', afterMs: 10 },

@@ -1,0 +1,215 @@
+/**
+ * What probing costs and how much of it one event loop can do. The server is a process of its own; what is measured is
+ * this process only. Bare `node:net` and `node:http` do the same exchange in the same run, in turns with ours.
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import path from 'node:path';
+import type { Pod, PodStatus } from '../src/api/gen/types.ts';
+import { noLog } from '../src/base/log.ts';
+import { HostClock } from '../src/host/host-clock.ts';
+import { HostEntropy } from '../src/host/host-entropy.ts';
+import { HostProbeTransport } from '../src/host/probe-transport.ts';
+import { PrometheusMetrics } from '../src/host/prometheus-metrics.ts';
+import { planHttpProbe, runHttpProbe } from '../src/kubelet/probes/http-probe.ts';
+import { ProbeManager } from '../src/kubelet/probes/probe-manager.ts';
+import type { HttpProbeRequest, ProbeTransport } from '../src/kubelet/probes/probe-transport.ts';
+import type { BenchRow } from './row.ts';
+
+const address = '127.0.0.1';
+const clock = new HostClock();
+const roundProbes = 4_000;
+const rounds = 6;
+const atOnce = 32;
+const ratesPerSecond = [2_000, 4_000, 6_000, 8_000, 10_000, 12_000, 14_000, 16_000];
+const rateSeconds = 4; // the first of them is for warming up
+const latenessMsMax = 10;
+
+export async function benchProbes(): Promise<BenchRow[]> {
+  const server = fork(path.join(import.meta.dirname, 'probe-server.mjs'), { silent: true });
+  try {
+    if (server.stdout === null) throw new Error('the server has no output');
+    const [line] = await once(server.stdout, 'data');
+    const port = Number(String(line));
+    return [...(await benchCost(port)), ...(await benchRate(port))];
+  } finally {
+    server.kill();
+  }
+}
+
+async function benchCost(port: number): Promise<BenchRow[]> {
+  const plan = planHttpProbe({ path: '/healthz', port }, address, port, 1_000);
+  const transport = new HostProbeTransport();
+  const { signal } = new AbortController();
+  const ours = async (): Promise<void> => {
+    const outcome = await runHttpProbe(plan, transport, clock, signal);
+    if (outcome.kind !== 'success') throw new Error(JSON.stringify(outcome));
+  };
+  const costs = new Map<() => Promise<void>, number[]>();
+  const ways = [ours, () => bareNet(port), () => bareHttp(port)] as const;
+  for (let round = 0; round < rounds; round++) {
+    for (const way of ways) costs.set(way, [...(costs.get(way) ?? []), await cpuUsPerProbe(way)]);
+  }
+  // The least of several rounds: everything else that this machine does only adds to it.
+  const [oursUs, netUs, httpUs] = ways.map((way) => Math.min(...(costs.get(way) ?? [])));
+  const row = { name: 'CPU for one HTTP probe', unit: 'us', ours: oursUs ?? Number.NaN, better: 'lower' } as const;
+  return [
+    { ...row, floor: netUs ?? Number.NaN, floorName: 'bare node:net', target: 70 },
+    { ...row, floor: httpUs ?? Number.NaN, floorName: 'node:http', target: 70 },
+  ];
+}
+
+async function cpuUsPerProbe(probe: () => Promise<void>): Promise<number> {
+  const before = process.cpuUsage();
+  let left = roundProbes;
+  const worker = async (): Promise<void> => {
+    while (left-- > 0) await probe();
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / roundProbes;
+}
+
+function bareNet(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(port, address);
+    socket.on('error', reject);
+    socket.on('data', () => undefined);
+    socket.on('close', () => resolve());
+    socket.write('GET /healthz HTTP/1.1\r\nHost: a\r\nUser-Agent: b\r\nAccept: */*\r\nConnection: close\r\n\r\n');
+  });
+}
+
+function bareHttp(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    http
+      .get({ port, host: address, path: '/healthz', agent: false }, (response) => {
+        response.resume();
+        response.on('end', resolve);
+      })
+      .on('error', reject);
+  });
+}
+
+interface RateResult {
+  readonly probesPerSecond: number;
+  readonly latenessMsP99: number;
+  readonly cpuUsPerProbe: number;
+}
+
+/** The whole prober, with metrics: more and more pods with a period of one second, until it falls behind. */
+async function benchRate(port: number): Promise<BenchRow[]> {
+  let best: RateResult | undefined;
+  let last: RateResult | undefined;
+  for (const rate of ratesPerSecond) {
+    last = await runRate(port, rate);
+    const kept = last.latenessMsP99 <= latenessMsMax && last.probesPerSecond >= 0.98 * rate;
+    console.error(`  ${rate}/s: ${JSON.stringify(last)}`);
+    if (!kept) break;
+    best = last;
+  }
+  const shown = best ?? last;
+  const at = `at ${Math.round(shown?.probesPerSecond ?? 0)}/s`;
+  return [
+    {
+      name: `HTTP probes on one event loop, lateness p99 within ${latenessMsMax} ms`,
+      unit: '1/s',
+      ours: best?.probesPerSecond ?? 0,
+      target: 10_000,
+      better: 'higher',
+    },
+    {
+      name: `lateness p99 ${at}`,
+      unit: 'ms',
+      ours: shown?.latenessMsP99 ?? Number.NaN,
+      target: latenessMsMax,
+      better: 'lower',
+    },
+    {
+      name: `CPU for one HTTP probe in the prober, ${at}`,
+      unit: 'us',
+      ours: shown?.cpuUsPerProbe ?? Number.NaN,
+      target: 100,
+      better: 'lower',
+    },
+  ];
+}
+
+async function runRate(port: number, podCount: number): Promise<RateResult> {
+  const host = new HostProbeTransport();
+  const startsMs = new Map<HttpProbeRequest, number[]>(); // each pod has a request of its own
+  const transport: ProbeTransport = {
+    httpGet: (request, signal) => {
+      const starts = startsMs.get(request);
+      if (starts === undefined) startsMs.set(request, [performance.now()]);
+      else starts.push(performance.now());
+      return host.httpGet(request, signal);
+    },
+    tcpConnect: () => Promise.reject(new Error('not asked for')),
+    grpcHealth: () => Promise.reject(new Error('not asked for')),
+  };
+  const started = new Date(clock.wallMs() - 60_000).toISOString();
+  const statuses = new Map<string, PodStatus>();
+  const failures: string[] = [];
+  const prober = new ProbeManager(
+    {
+      clock,
+      entropy: new HostEntropy(),
+      transport,
+      runtime: { execSync: () => Promise.reject(new Error('not asked for')) },
+      recorder: { event: (_object, _type, _reason, message) => failures.push(message) },
+      metrics: new PrometheusMetrics(),
+      log: noLog,
+      podStatus: (podUid) => statuses.get(podUid),
+      onUpdate: () => undefined,
+    },
+    { startedMonoMs: clock.monoMs() },
+    new AbortController().signal,
+  );
+  for (let index = 0; index < podCount; index++) {
+    const pod = podOf(index, port);
+    const uid = pod.metadata?.uid ?? '';
+    const running = { running: { startedAt: started } };
+    const container = { name: 'main', image: 'i', imageID: 'i', ready: true, restartCount: 0, started: true };
+    const containerStatuses = [{ ...container, containerID: `sim://${uid}`, state: running }];
+    statuses.set(uid, { phase: 'Running', podIP: address, containerStatuses });
+    prober.addPod(pod);
+  }
+  const { signal } = new AbortController();
+  await clock.sleep(1_500, 'bench.warmUp', signal); // every worker has begun
+  const before = process.cpuUsage();
+  const fromMs = performance.now();
+  await clock.sleep((rateSeconds - 1) * 1_000, 'bench.measure', signal);
+  const untilMs = performance.now();
+  const { user, system } = process.cpuUsage(before);
+  await prober.close();
+  if (failures.length > 0) throw new Error(`${failures.length} probes failed, the first: ${failures[0]}`);
+  const latenessMs: number[] = [];
+  let probeCount = 0;
+  for (const starts of startsMs.values()) {
+    const offsets = starts.map((startMs, index) => startMs - index * 1_000);
+    const tickMs = Math.min(...offsets); // the least late one stands for the tick
+    for (const [index, startMs] of starts.entries()) {
+      if (startMs < fromMs || startMs > untilMs) continue;
+      probeCount += 1;
+      latenessMs.push((offsets[index] ?? 0) - tickMs);
+    }
+  }
+  latenessMs.sort((a, b) => a - b);
+  return {
+    probesPerSecond: probeCount / ((untilMs - fromMs) / 1_000),
+    latenessMsP99: latenessMs[Math.floor(latenessMs.length * 0.99)] ?? Number.NaN,
+    cpuUsPerProbe: (user + system) / probeCount,
+  };
+}
+
+function podOf(index: number, port: number): Pod {
+  const uid = `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`;
+  const livenessProbe = { httpGet: { path: '/healthz', port }, periodSeconds: 1, timeoutSeconds: 1 };
+  return {
+    metadata: { uid, name: `pod-${index}`, namespace: 'default' },
+    spec: { containers: [{ name: 'main', livenessProbe }] },
+  };
+}
