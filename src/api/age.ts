@@ -5,8 +5,8 @@ function withRest(count: number, unit: string, rest: number, restUnit: string): 
 }
 
 /**
- * A duration for people, as in every AGE column: `119s`, `2m5s`, `10m`, `3h1m`, `8h`, `2d1h`, `8d`, `2y1d`. Just below zero
- * is `0s`, further below `<invalid>`. Upstream: `duration.HumanDuration`.
+ * A duration for people, as in every AGE column: `119s`, `2m5s`, `10m`, `3h1m`, `8h`, `2d1h`, `8d`, `2y1d`. Just
+ * below zero is `0s`, further below `<invalid>`. Upstream: `duration.HumanDuration`.
  */
 export function humanDuration(durationMs: number): string {
   const seconds = Math.trunc(durationMs / 1_000);

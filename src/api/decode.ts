@@ -8,9 +8,9 @@ import { setMember } from './set-member.ts';
 import { formatMicroTime, formatTime, isCanonicalTime, parseGoTime, rfc3339, rfc3339Micro } from './time.ts';
 
 /**
- * Decodes parsed JSON into a model's object as Go's decoder and encoder together would leave it: only known fields, `null`
- * as absent, zero values dropped or written out as Go does, times and quantities in canonical form. What it returns
- * shares nothing with its input (but for values of type `any`), so that its owner may fill it in place.
+ * Decodes parsed JSON into a model's object as Go's decoder and encoder together would leave it: only known fields,
+ * `null` as absent, zero values dropped or written out as Go does, times and quantities in canonical form. What it
+ * returns shares nothing with its input (but for values of type `any`), so that its owner may fill it in place.
  */
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
@@ -20,7 +20,9 @@ export interface Decoded<T> {
   readonly warnings: readonly string[];
 }
 
-/** The value does not fit the model; the message is Go's (`json: cannot unmarshal ...`, `strict decoding error: ...`). */
+/**
+ * The value does not fit the model; the message is Go's (`json: cannot unmarshal ...`, `strict decoding error: ...`).
+ */
 export class DecodeError extends Error {
   override readonly name = 'DecodeError';
 }

@@ -15,7 +15,10 @@ function trimFraction(text: string): string {
   return text.includes('.') ? text.replace(/\.?0+$/, '') : text;
 }
 
-/** Milliseconds -> `1.5s`, `1m20s`, `5m0s`, `2h0m0s`, `150ms`, `0s`. Nanoseconds are the finest. Upstream: `Duration.String`. */
+/**
+ * Milliseconds -> `1.5s`, `1m20s`, `5m0s`, `2h0m0s`, `150ms`, `0s`. Nanoseconds are the finest. Upstream:
+ * `Duration.String`.
+ */
 export function formatDuration(durationMs: number): string {
   const nanos = Math.round(Math.abs(durationMs) * 1e6);
   if (nanos === 0) return '0s';
@@ -35,7 +38,9 @@ export function formatDuration(durationMs: number): string {
 const durationText = /^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/;
 const durationTerm = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
 
-/** `1m20s`, `1.5h`, `-300ms`, `0` -> milliseconds; `undefined` if it is no Go duration. Upstream: `time.ParseDuration`. */
+/**
+ * `1m20s`, `1.5h`, `-300ms`, `0` -> milliseconds; `undefined` if it is no Go duration. Upstream: `time.ParseDuration`.
+ */
 export function parseDuration(text: string): number | undefined {
   if (!durationText.test(text)) return undefined;
   let nanos = 0;

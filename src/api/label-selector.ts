@@ -68,7 +68,9 @@ const operatorByWord: Readonly<Record<string, LabelOperator>> = {
   DoesNotExist: '!',
 };
 
-/** The `LabelSelector` of an object; an absent one selects nothing, an empty one everything. Fails with `BadRequest`. */
+/**
+ * The `LabelSelector` of an object; an absent one selects nothing, an empty one everything. Fails with `BadRequest`.
+ */
 export function matcherOfSelector(selector: LabelSelector | undefined): LabelMatcher {
   if (selector === undefined) return nothing;
   const requirements: LabelRequirement[] = [];

@@ -1,6 +1,6 @@
 /**
- * The formats of names, labels and keys. Each check gives the texts of what is wrong, upstream's own; none when the value
- * is fine. Upstream: `apimachinery/pkg/util/validation`.
+ * The formats of names, labels and keys. Each check gives the texts of what is wrong, upstream's own; none when the
+ * value is fine. Upstream: `apimachinery/pkg/util/validation`.
  */
 type Problems = readonly string[];
 

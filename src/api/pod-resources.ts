@@ -26,8 +26,8 @@ function keepLarger(target: Amounts, other: Amounts): void {
 }
 
 /**
- * What a pod's containers ask for together: the sum of the regular ones and sidecars, or what an ordinary init container
- * needs beside the sidecars started before it, whichever is more. Upstream: `AggregateContainerRequests`.
+ * What a pod's containers ask for together: the sum of the regular ones and sidecars, or what an ordinary init
+ * container needs beside the sidecars started before it, whichever is more. Upstream: `AggregateContainerRequests`.
  */
 export function podRequestsOf(spec: Pick<PodSpec, 'containers' | 'initContainers'>): Amounts {
   return aggregate(spec, 'requests');

@@ -15,8 +15,8 @@ function amountsOf(amounts: Readonly<Record<string, string>> | undefined): Map<s
 }
 
 /**
- * `Guaranteed` if every container (or the pod as a whole) limits cpu and memory and requests as much, `BestEffort` if none
- * asks for anything, else `Burstable`. Upstream: `ComputePodQOS`.
+ * `Guaranteed` if every container (or the pod as a whole) limits cpu and memory and requests as much, `BestEffort` if
+ * none asks for anything, else `Burstable`. Upstream: `ComputePodQOS`.
  */
 export function qosClassOf(spec: PodSpec): QosClass {
   const owners =

@@ -1,6 +1,6 @@
 /**
- * Kubernetes quantities (`100m`, `64Mi`, `1e3`), exact: amounts are whole numbers of billionths. Finer amounts are rounded
- * away from zero, binary ones above 2^63 - 1 are cut to it, as upstream does. Upstream: `resource.Quantity`.
+ * Kubernetes quantities (`100m`, `64Mi`, `1e3`), exact: amounts are whole numbers of billionths. Finer amounts are
+ * rounded away from zero, binary ones above 2^63 - 1 are cut to it, as upstream does. Upstream: `resource.Quantity`.
  */
 export interface Quantity {
   /** In billionths (nano). */

@@ -48,7 +48,10 @@ function isStatusReason(text: unknown): text is StatusReason {
   return typeof text === 'string' && Object.hasOwn(httpCodeByReason, text);
 }
 
-/** The error in a server's answer: a parsed `Status`, or anything else that came with an HTTP code that tells a failure. */
+/**
+ * The error in a server's answer: a parsed `Status`, or anything else that came with an HTTP code that tells a
+ * failure.
+ */
 export function fromStatus(body: unknown, httpCode?: number): StatusError {
   // Every field of it is checked below before it is used.
   const status = (typeof body === 'object' && body !== null ? body : {}) as Readonly<Record<string, unknown>>;

@@ -1,4 +1,7 @@
-/** RFC 3339 as Kubernetes writes it: `metav1.Time` with whole seconds, `metav1.MicroTime` with six decimals, both in UTC. */
+/**
+ * RFC 3339 as Kubernetes writes it: `metav1.Time` with whole seconds, `metav1.MicroTime` with six decimals, both in
+ * UTC.
+ */
 
 /** Milliseconds since 1970 -> `2026-01-02T03:04:05Z` (the fraction is cut off). */
 export function formatTime(wallMs: number): string {
@@ -107,7 +110,9 @@ export function parseGoTime(text: string, layout: Layout): ParsedTime {
 const wholeSecondsUtc = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$/;
 const microsUtc = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z$/;
 
-/** Whether `text` is already what `formatTime` (`formatMicroTime` with `micro`) writes; days 29-31 take the long way. */
+/**
+ * Whether `text` is already what `formatTime` (`formatMicroTime` with `micro`) writes; days 29-31 take the long way.
+ */
 export function isCanonicalTime(text: string, micro: boolean): boolean {
   return (micro ? microsUtc : wholeSecondsUtc).test(text);
 }

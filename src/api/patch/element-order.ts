@@ -2,8 +2,8 @@
 export type ListKey = (element: unknown) => unknown;
 
 /**
- * The elements of `merged`, put in order: those that `order` names as it has them, the others as the live list had them, each
- * of these before the first named one that it stood before. Upstream: `normalizeElementOrder`.
+ * The elements of `merged`, put in order: those that `order` names as it has them, the others as the live list had
+ * them, each of these before the first named one that it stood before. Upstream: `normalizeElementOrder`.
  */
 export function inElementOrder(
   merged: readonly unknown[],

@@ -8,8 +8,8 @@ export function isJsonObject(value: unknown): value is JsonObject {
 }
 
 /**
- * JSON merge patch (RFC 7386): objects are merged, `null` removes, anything else replaces. Neither argument is changed; the
- * result may share parts with both, so decode it before anything is filled in.
+ * JSON merge patch (RFC 7386): objects are merged, `null` removes, anything else replaces. Neither argument is
+ * changed; the result may share parts with both, so decode it before anything is filled in.
  */
 export function mergePatch(current: unknown, patch: unknown): unknown {
   if (!isJsonObject(patch)) return patch;

@@ -8,10 +8,11 @@ import { isJsonObject, type JsonObject } from './merge-patch.ts';
 import { inElementOrder, type ListKey } from './element-order.ts';
 
 /**
- * Kubernetes' strategic merge patch: objects are merged; lists whose field says so (`merge` in `gen/models.ts`) are merged by
- * their key, others are replaced. Directives: `$patch` (replace, delete), `$deleteFromPrimitiveList/FIELD`,
- * `$setElementOrder/FIELD`, `$retainKeys`. Neither argument is changed; the result may share parts with both, so decode it
- * before anything is filled in. Fails with upstream's texts. Upstream: `strategicpatch.StrategicMergeMapPatch`.
+ * Kubernetes' strategic merge patch: objects are merged; lists whose field says so (`merge` in `gen/models.ts`) are
+ * merged by their key, others are replaced. Directives: `$patch` (replace, delete), `$deleteFromPrimitiveList/FIELD`,
+ * `$setElementOrder/FIELD`, `$retainKeys`. Neither argument is changed; the result may share parts with both, so
+ * decode it before anything is filled in. Fails with upstream's texts. Upstream:
+ * `strategicpatch.StrategicMergeMapPatch`.
  */
 export function strategicMerge(model: string, current: JsonObject, patch: unknown): JsonObject {
   if (!isJsonObject(patch)) throw badPatch('invalid JSON document');

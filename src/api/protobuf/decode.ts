@@ -9,8 +9,8 @@ import { isModel, type MessageField, type MessageShape, shapeOf } from './messag
 import { WireError, WireReader } from './wire-reader.ts';
 
 /**
- * Reads a body in Kubernetes' protobuf encoding as an object of `type`. Upstream has no unknown or repeated fields there:
- * unknown ones are skipped. Fails with `BadRequest`.
+ * Reads a body in Kubernetes' protobuf encoding as an object of `type`. Upstream has no unknown or repeated fields
+ * there: unknown ones are skipped. Fails with `BadRequest`.
  */
 export function decodeProtobufBody<T extends KubernetesObject>(type: ResourceType<T>, body: Uint8Array): Decoded<T> {
   const { apiVersion, kind, fields } = decodeProtobuf(type.model, body);

@@ -15,7 +15,10 @@ interface TypeMeta {
   readonly kind?: string;
 }
 
-/** Encodes an object in wire form with its envelope. `model` is as in `gen/models.ts`, `PartialObjectMetadata`, or a list of either (`PodList`). */
+/**
+ * Encodes an object in wire form with its envelope. `model` is as in `gen/models.ts`, `PartialObjectMetadata`, or a
+ * list of either (`PodList`).
+ */
 export function encodeProtobuf(model: string, object: TypeMeta): Uint8Array {
   const writer = new WireWriter();
   // Every object is a record of JSON values.
@@ -37,8 +40,8 @@ function encodeEnvelope(writer: WireWriter, model: string, object: TypeMeta & Fi
 }
 
 /**
- * One frame of a watch stream (`;stream=watch`): four bytes of length, big-endian, then a `WatchEvent` without envelope whose
- * object is `object`, encoded with its own.
+ * One frame of a watch stream (`;stream=watch`): four bytes of length, big-endian, then a `WatchEvent` without
+ * envelope whose object is `object`, encoded with its own.
  */
 export function protobufWatchFrame(eventType: string, object: Uint8Array): Uint8Array {
   const writer = new WireWriter();

@@ -1,6 +1,7 @@
 /**
- * Whether two wire values mean the same: absent, `null` and empty lists are one (decoding drops empty maps), and the order of keys does not
- * matter. Quantities are canonical, so equal amounts have equal texts. Upstream: `apiequality.Semantic.DeepEqual`.
+ * Whether two wire values mean the same: absent, `null` and empty lists are one (decoding drops empty maps), and the
+ * order of keys does not matter. Quantities are canonical, so equal amounts have equal texts. Upstream:
+ * `apiequality.Semantic.DeepEqual`.
  */
 export function sameValue(a: unknown, b: unknown): boolean {
   if (a === b) return true;

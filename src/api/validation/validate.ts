@@ -93,9 +93,9 @@ export function validateCreate(type: ResourceType, object: KubernetesObject): re
 }
 
 /**
- * What is wrong with replacing `current` by `next`. `subresource` is `status`, or `''` for the object itself. The caller has
- * filled in what clients may leave out (uid, creation and deletion times, generation) and kept what the subresource may
- * not touch.
+ * What is wrong with replacing `current` by `next`. `subresource` is `status`, or `''` for the object itself. The
+ * caller has filled in what clients may leave out (uid, creation and deletion times, generation) and kept what the
+ * subresource may not touch.
  */
 export function validateUpdate(
   type: ResourceType,
