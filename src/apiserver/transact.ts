@@ -7,6 +7,5 @@ export function transact(
   writes: readonly WriteOp[],
   signal: AbortSignal,
 ): Promise<TxnResult> {
-  // oxlint-disable-next-line no-thenable -- the store's contract names the field so; nobody awaits the options
-  return store.txn({ compare, then: writes }, signal);
+  return store.txn({ compare, writes }, signal);
 }

@@ -7,7 +7,7 @@ import type { TxnResult } from './store.ts';
 const { signal } = new AbortController();
 
 function put(store: MemoryStore, key: string, value: string): Promise<TxnResult> {
-  return store.txn({ compare: [], then: [{ kind: 'put', key, value }] }, signal);
+  return store.txn({ compare: [], writes: [{ kind: 'put', key, value }] }, signal);
 }
 
 /** One write durable, one in the commit under way, one behind it. */

@@ -40,7 +40,7 @@ function setUp(options: { dataBytesMax?: number } = {}) {
   const log = new ManualLog();
   const store = new MvccStore({ items: [], revision: 0, log, ...options });
   const put = (key: string, value: string, ...compare: Compare[]): Promise<TxnResult> =>
-    store.txn({ compare, then: [{ kind: 'put', key, value }] }, signal);
+    store.txn({ compare, writes: [{ kind: 'put', key, value }] }, signal);
   return { log, store, put };
 }
 
@@ -64,7 +64,7 @@ test('what is begun during a commit shares the next one', async () => {
     put('/a', '2'),
     put('/b', '3'),
     put('/a', '4'),
-    store.txn({ compare: [], then: [{ kind: 'delete', key: '/b' }] }, signal),
+    store.txn({ compare: [], writes: [{ kind: 'delete', key: '/b' }] }, signal),
   ];
   await log.finish();
   assert.deepEqual(await first, { succeeded: true, revision: 1 });
@@ -105,8 +105,8 @@ test('an answer that rests on a write waits until that write is durable', async 
   const { log, store, put } = setUp();
   const written = put('/a', '1');
   const exists = put('/a', '2', { key: '/a', modRevision: 0 });
-  const holds = store.txn({ compare: [{ key: '/a', modRevision: 1 }], then: [] }, signal);
-  const other = store.txn({ compare: [{ key: '/b', modRevision: 7 }], then: [] }, signal);
+  const holds = store.txn({ compare: [{ key: '/a', modRevision: 1 }], writes: [] }, signal);
+  const other = store.txn({ compare: [{ key: '/b', modRevision: 7 }], writes: [] }, signal);
   assert.equal(await stateOf(exists), 'pending');
   assert.equal(await stateOf(holds), 'pending');
   assert.deepEqual(await other, { succeeded: false, revision: 0, current: [undefined] });
@@ -177,7 +177,7 @@ test('puts that would make the store too large are refused; deletions and smalle
   const smaller = put('/a', 'x'.repeat(50));
   const fits = put('/b', 'x'.repeat(46));
   await assert.rejects(put('/c', ''), full);
-  const deleted = store.txn({ compare: [], then: [{ kind: 'delete', key: '/a' }] }, signal);
+  const deleted = store.txn({ compare: [], writes: [{ kind: 'delete', key: '/a' }] }, signal);
   const now = put('/c', 'x'.repeat(40));
   await log.finish();
   await log.finish();

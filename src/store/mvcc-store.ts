@@ -234,7 +234,7 @@ export class MvccStore implements Store {
     }
     const revision = this.#begunRevision + 1;
     const events: StoreEvent[] = [];
-    for (const op of options.then) {
+    for (const op of options.writes) {
       const { key } = op;
       const previous = this.#begunItem(key);
       if (op.kind === 'put') {
@@ -251,7 +251,7 @@ export class MvccStore implements Store {
   /** The last transaction, not yet durable, that wrote a key which `options` name. */
   #lastBegun(options: TxnOptions): BegunTxn | undefined {
     let last: BegunTxn | undefined;
-    for (const { key } of [...options.compare, ...options.then]) {
+    for (const { key } of [...options.compare, ...options.writes]) {
       const txn = this.#begunWrites.get(key)?.txn;
       if (txn !== undefined && (last === undefined || txn.revision > last.revision)) last = txn;
     }

@@ -4,7 +4,7 @@ import { keyBytesMax, type RangeOptions, txnOpsMax, type TxnOptions, valueBytesM
 
 /** Throws `Invalid` or `RequestEntityTooLarge` unless the transaction is one that the contract allows. */
 export function checkTxn(options: TxnOptions): void {
-  if (options.compare.length > txnOpsMax || options.then.length > txnOpsMax) {
+  if (options.compare.length > txnOpsMax || options.writes.length > txnOpsMax) {
     throw new StatusError('Invalid', `a transaction may hold at most ${txnOpsMax} compares and ${txnOpsMax} writes`);
   }
   for (const compare of options.compare) {
@@ -13,8 +13,8 @@ export function checkTxn(options: TxnOptions): void {
       throw new StatusError('Invalid', `cannot compare ${compare.key} with revision ${compare.modRevision}`);
     }
   }
-  const seen = options.then.length > 1 ? new Set<string>() : undefined;
-  for (const op of options.then) {
+  const seen = options.writes.length > 1 ? new Set<string>() : undefined;
+  for (const op of options.writes) {
     checkKey(op.key);
     if (op.kind === 'put') checkValue(op.key, op.value);
     if (seen?.has(op.key)) throw new StatusError('Invalid', `${op.key} is written twice in one transaction`);

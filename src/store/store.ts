@@ -70,7 +70,7 @@ export interface TxnOptions {
   /** All must hold, or nothing is written. */
   readonly compare: readonly Compare[];
   /** Done together, under one revision; each key at most once. */
-  readonly then: readonly WriteOp[];
+  readonly writes: readonly WriteOp[];
 }
 
 export type TxnResult =

@@ -46,7 +46,7 @@ async function main(directory: string, journal: string, seed: string): Promise<v
   };
   const write = async (ops: readonly JournalOp[]): Promise<void> => {
     note({ kind: 'begun', ops });
-    const { revision } = await store.txn({ compare: [], then: ops.map(writeOpOf) }, signal);
+    const { revision } = await store.txn({ compare: [], writes: ops.map(writeOpOf) }, signal);
     note({ kind: 'acknowledged', revision, ops });
   };
   await write([{ key: '/key/0', text: `${seed}/first `, fillCount: 0 }]);

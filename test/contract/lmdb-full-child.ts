@@ -8,7 +8,7 @@ import { openLmdbStore } from '../../src/store/lmdb/lmdb-store.ts';
 const [directory = ''] = process.argv.slice(2);
 const store = await openLmdbStore({ directory });
 const { signal } = new AbortController();
-const put = (key: string, value: string) => store.txn({ compare: [], then: [{ kind: 'put', key, value }] }, signal);
+const put = (key: string, value: string) => store.txn({ compare: [], writes: [{ kind: 'put', key, value }] }, signal);
 
 const refusals: unknown[] = [];
 let writtenCount = 0;
@@ -22,7 +22,7 @@ while (refusals.length < 3) {
 }
 const full = await store.range({ prefix: '' }, signal);
 for (let index = 0; index < 20; index++) {
-  await store.txn({ compare: [], then: [{ kind: 'delete', key: `/fill/${index}` }] }, signal);
+  await store.txn({ compare: [], writes: [{ kind: 'delete', key: `/fill/${index}` }] }, signal);
 }
 const after = await put('/after', 'x'.repeat(10_000));
 await store.close();

@@ -38,7 +38,7 @@ const mutations: Readonly<Record<string, Mutation>> = {
   }),
   'only the first of many operations is done': (store, isArmed) => ({
     txn: (options, signal) =>
-      store.txn(isArmed() ? { compare: options.compare, then: options.then.slice(0, 1) } : options, signal),
+      store.txn(isArmed() ? { compare: options.compare, writes: options.writes.slice(0, 1) } : options, signal),
   }),
   'a write is done twice': (store, isArmed) => ({
     async txn(options, signal) {

@@ -35,7 +35,7 @@ export function checkHistory(log: readonly StoreEvent[], operations: readonly Re
       const { revision } = operation.result;
       if (wroteNothing(operation.options, stateAt(states, revision), revision)) {
         deletions.push(() => {
-          const isOwner = operation.options.then.length > 0 && !claims.has(revision);
+          const isOwner = operation.options.writes.length > 0 && !claims.has(revision);
           if (isOwner && fits(operation.options, revision, states, eventsByRevision)) claims.set(revision, operation);
         });
       } else {
@@ -130,7 +130,7 @@ function checkMismatch(
 
 /** What `options` write on top of `state`, as the log must show it. */
 function effectOf(options: TxnOptions, state: State, revision: number): StoreEvent[] {
-  return options.then.flatMap((op): StoreEvent[] => {
+  return options.writes.flatMap((op): StoreEvent[] => {
     const previous = state.get(op.key);
     if (op.kind === 'put') {
       const createRevision = previous?.createRevision ?? revision;

@@ -18,12 +18,12 @@ export const put = (key: string, value: string): WriteOp => ({ kind: 'put', key,
 export const del = (key: string): WriteOp => ({ kind: 'delete', key });
 
 /** A transaction that must succeed; its revision. */
-export async function write(store: Store, signal: AbortSignal, ...then: WriteOp[]): Promise<number> {
-  return succeeded(await store.txn({ compare: [], then }, signal));
+export async function write(store: Store, signal: AbortSignal, ...writes: WriteOp[]): Promise<number> {
+  return succeeded(await store.txn({ compare: [], writes }, signal));
 }
 
 export async function putIf(store: Store, compare: Compare, value: string, signal: AbortSignal): Promise<TxnResult> {
-  return await store.txn({ compare: [compare], then: [put(compare.key, value)] }, signal);
+  return await store.txn({ compare: [compare], writes: [put(compare.key, value)] }, signal);
 }
 
 export function succeeded(result: TxnResult): number {

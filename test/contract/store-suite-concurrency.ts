@@ -58,7 +58,7 @@ export function storeSuiteConcurrency(storeTest: StoreTest, open: OpenStore): vo
       assert.equal((a ?? 0) + (b ?? 0), 100);
       const compare = items.map(({ key, modRevision }) => ({ key, modRevision }));
       await store.txn(
-        { compare, then: [put('/account/a', `${(a ?? 0) - 1}`), put('/account/b', `${(b ?? 0) + 1}`)] },
+        { compare, writes: [put('/account/a', `${(a ?? 0) - 1}`), put('/account/b', `${(b ?? 0) + 1}`)] },
         signal,
       );
     };
@@ -194,7 +194,7 @@ export class Recorder {
     const last = await write(this.#store, this.#signal, put(endKey, ''));
     const end: Operation = {
       kind: 'txn',
-      options: { compare: [], then: [put(endKey, '')] },
+      options: { compare: [], writes: [put(endKey, '')] },
       result: { succeeded: true, revision: last },
     };
     this.#operations.push({ ...end, askedAt: this.#tick++, answeredAt: this.#tick++ });
@@ -258,10 +258,10 @@ export class Recorder {
 
   async #txn(
     compare: TxnOptions['compare'],
-    then: TxnOptions['then'],
+    writes: TxnOptions['writes'],
     isAborted: boolean,
   ): Promise<Operation | undefined> {
-    const options = { compare, then };
+    const options = { compare, writes };
     if (isAborted) {
       const controller = new AbortController();
       const asked = this.#store.txn(options, controller.signal).then(
@@ -275,7 +275,7 @@ export class Recorder {
     const result = await this.#store.txn(options, this.#signal);
     this.#revision = Math.max(this.#revision, result.revision);
     if (result.succeeded) {
-      for (const op of then) if (op.kind === 'put') this.#see(op.key, succeeded(result));
+      for (const op of writes) if (op.kind === 'put') this.#see(op.key, succeeded(result));
     } else {
       for (const [index, item] of result.current.entries()) {
         this.#note(compare[index]?.key ?? '', item, result.revision);

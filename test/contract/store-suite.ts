@@ -92,14 +92,14 @@ function transactionTests(storeTest: StoreTest): void {
       { key: '/a', modRevision: 1 },
       { key: '/b', modRevision: 7 },
     ];
-    const refused = await store.txn({ compare, then: [put('/a', '2'), del('/b'), put('/c', '2')] }, signal);
+    const refused = await store.txn({ compare, writes: [put('/a', '2'), del('/b'), put('/c', '2')] }, signal);
     const a = { key: '/a', value: '1', createRevision: 1, modRevision: 1 };
     const b = { key: '/b', value: '1', createRevision: 1, modRevision: 1 };
     assert.deepEqual(refused, { succeeded: false, revision: 1, current: [a, b] });
     assert.deepEqual((await store.range({ prefix: '/' }, signal)).items, [a, b]);
     const holding = compare.map(({ key }) => ({ key, modRevision: 1 }));
-    const then = [put('/c', '2'), del('/b'), put('/a', '2'), del('/none')];
-    assert.equal(succeeded(await store.txn({ compare: holding, then }, signal)), 2);
+    const writes = [put('/c', '2'), del('/b'), put('/a', '2'), del('/none')];
+    assert.equal(succeeded(await store.txn({ compare: holding, writes }, signal)), 2);
     assert.deepEqual((await store.range({ prefix: '/' }, signal)).items, [
       { key: '/a', value: '2', createRevision: 1, modRevision: 2 },
       { key: '/c', value: '2', createRevision: 2, modRevision: 2 },
@@ -108,7 +108,7 @@ function transactionTests(storeTest: StoreTest): void {
 
   storeTest('a compare may be on keys that are not written', async ({ store }, signal) => {
     await write(store, signal, put('/lock', '1'));
-    const held = { compare: [{ key: '/lock', modRevision: 1 }], then: [put('/a', '1')] };
+    const held = { compare: [{ key: '/lock', modRevision: 1 }], writes: [put('/a', '1')] };
     assert.equal(succeeded(await store.txn(held, signal)), 2);
     await write(store, signal, put('/lock', '2'));
     assert.equal((await store.txn(held, signal)).succeeded, false);

@@ -23,7 +23,7 @@ function withDirectory(body: (directory: string, dataFile: string) => Promise<vo
 }
 
 async function write(store: Store, ops: readonly WriteOp[]): Promise<number> {
-  return (await store.txn({ compare: [], then: ops }, signal)).revision;
+  return (await store.txn({ compare: [], writes: ops }, signal)).revision;
 }
 
 function put(key: string, value: string): WriteOp {
