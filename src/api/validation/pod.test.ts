@@ -348,7 +348,7 @@ test('metadata is checked as for every kind', () => {
     /^metadata\.annotations: Invalid value: "a\/b\/c": a qualified name must consist of .* with an optional DNS subdomain prefix and '\/' \(e\.g\. 'example\.com\/MyName'\)$/,
     /^metadata\.ownerReferences\.kind: Invalid value: "": must not be empty$/,
     /^metadata\.ownerReferences\.uid: Invalid value: "": must not be empty$/,
-    /^metadata\.ownerReferences: Invalid value: \[.*\]: Only one reference can .* "true" in references for Node\/n and \/n$/,
+    /^metadata\.ownerReferences: Invalid value: \[.*\]: Only one reference can .* for Node\/n and \/n$/,
     /^metadata\.finalizers: Invalid value: \["odd","orphan","foregroundDeletion"\]: finalizer orphan and foregroundDeletion cannot be both set$/,
     /^metadata\.finalizers\[0\]: Invalid value: "odd": name is neither a standard .* nor is it fully qualified$/,
   ];
