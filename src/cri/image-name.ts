@@ -42,10 +42,10 @@ function qualify(path: string): string | undefined {
   const slash = path.indexOf('/');
   const first = slash < 0 ? '' : path.slice(0, slash);
   const hasDomain = first === 'localhost' || first.includes('.') || first.includes(':') || /[A-Z]/.test(first);
-  const domain = hasDomain ? first : 'docker.io';
+  const domain = !hasDomain || first === 'index.docker.io' ? 'docker.io' : first;
   const rest = hasDomain ? path.slice(slash + 1) : path;
   const full = domain === 'docker.io' && !rest.includes('/') ? `library/${rest}` : rest;
   if (domain.length + full.length + 1 > nameBytesMax || !domainPattern.test(domain)) return undefined;
   if (!full.split('/').every((component) => pathComponent.test(component))) return undefined;
-  return `${domain === 'index.docker.io' ? 'docker.io' : domain}/${full}`;
+  return `${domain}/${full}`;
 }

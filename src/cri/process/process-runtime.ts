@@ -27,6 +27,7 @@ import { execErrorText } from '../start-error.ts';
 import { makeApplets } from './applets.ts';
 import { hasLimits, makeCgroup, removeCgroup, type CgroupLimits } from './cgroups.ts';
 import { containerLaunch } from './container-launch.ts';
+import { HostPorts } from './host-ports.ts';
 import { ProcessImages, type ResolvedImage } from './images.ts';
 import type { ContainerLaunch, Isolation, Launcher } from './launcher.ts';
 import { endLeftover, endLeftoverLauncher } from './leftovers.ts';
@@ -84,6 +85,7 @@ export class ProcessRuntime implements ContainerRuntime {
   readonly #records: Records;
   readonly #images: ProcessImages;
   readonly #events = new ContainerEvents();
+  readonly #hostPorts = new HostPorts();
   readonly #containerDeps: ProcessContainerDeps;
   readonly #sandboxes = new Map<string, Sandbox>();
   readonly #containers = new Map<string, ProcessContainer>();
@@ -158,6 +160,7 @@ export class ProcessRuntime implements ContainerRuntime {
     const record: SandboxRecord = { id, config, createdWallMs: this.#deps.clock.wallMs(), state: 'ready', ips };
     this.#sandboxes.set(id, { record, containerIds: new Set() });
     try {
+      if (ips[0] !== undefined) await this.#hostPorts.open(id, config.portMappings, ips[0]);
       if (this.isolation.kind !== 'none') {
         const text = resolvConfText(config.dnsConfig, ips.length > 0);
         await fsp.writeFile(this.#resolvConfFile(id), text, { mode: 0o644 });
@@ -165,6 +168,7 @@ export class ProcessRuntime implements ContainerRuntime {
       await this.#records.saveSandbox(record);
     } catch (error) {
       this.#sandboxes.delete(id);
+      this.#hostPorts.close(id);
       await this.#launcher.closeSandbox(id);
       throw error;
     }
@@ -333,6 +337,7 @@ export class ProcessRuntime implements ContainerRuntime {
   /** Ends every container at once. Who wants them to end gracefully stops them first. */
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.#hostPorts.closeAll();
     await this.#launcher.close();
     await Promise.all([...this.#containers.values()].map((c) => c.stop(0, 0, new AbortController().signal)));
     await this.#scope.close(new Error('the process runtime was closed'));
@@ -422,6 +427,7 @@ export class ProcessRuntime implements ContainerRuntime {
   async #endSandbox(sandbox: Sandbox): Promise<void> {
     if (sandbox.record.state === 'notReady') return;
     sandbox.record = { ...sandbox.record, state: 'notReady' };
+    this.#hostPorts.close(sandbox.record.id);
     await Promise.all([this.#launcher.closeSandbox(sandbox.record.id), this.#records.saveSandbox(sandbox.record)]);
   }
 
@@ -430,6 +436,7 @@ export class ProcessRuntime implements ContainerRuntime {
     await launcher.ended;
     if (signal.aborted || this.#isClosing) return;
     this.#deps.log.error('processLauncherLost', {});
+    this.#hostPorts.closeAll();
     for (const sandbox of this.#sandboxes.values()) {
       sandbox.record = { ...sandbox.record, state: 'notReady', ips: [] };
     }
