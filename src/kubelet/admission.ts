@@ -31,7 +31,29 @@ export interface AdmissionInput {
  * admit handler.
  */
 export function refusalOf(input: AdmissionInput): Refusal | undefined {
-  return refusedByResources(input) ?? refusedByLabels(input) ?? refusedByPorts(input);
+  return refusedByFields(input) ?? refusedByResources(input) ?? refusedByLabels(input) ?? refusedByPorts(input);
+}
+
+/** What the pod asks for and this node cannot give. */
+function refusedByFields({ pod: { spec }, node }: AdmissionInput): Refusal | undefined {
+  const system = node?.status?.nodeInfo?.operatingSystem ?? 'linux';
+  if (spec?.os !== undefined && spec.os.name !== system) {
+    const message = "Failed to admit pod as the OS field doesn't match node OS";
+    return { reason: 'PodOSNotSupported', message };
+  }
+  const [sysctl] = spec?.securityContext?.sysctls ?? [];
+  if (sysctl !== undefined) {
+    return { reason: 'SysctlForbidden', message: `forbidden sysctl: "${sysctl.name}" not allowlisted` };
+  }
+  const unsupported = [
+    ...(spec?.runtimeClassName === undefined ? [] : ['runtimeClassName']),
+    ...(spec?.hostUsers === false ? ['hostUsers'] : []),
+    ...((spec?.resourceClaims ?? []).length === 0 ? [] : ['resourceClaims']),
+    ...((spec?.ephemeralContainers ?? []).length === 0 ? [] : ['ephemeralContainers']),
+  ];
+  if (unsupported.length === 0) return undefined;
+  const message = unsupported.map((field) => `spec.${field} is not supported by this node`).join(', ');
+  return { reason: 'UnsupportedPodSpec', message };
 }
 
 function refusedByResources({ pod, others, allocatable }: AdmissionInput): Refusal | undefined {

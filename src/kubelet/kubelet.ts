@@ -16,6 +16,7 @@ import { ListWatchInformer } from '../client/list-watch-informer.ts';
 import type { ContainerEvent, ContainerRuntime } from '../cri/runtime.ts';
 import { refusalOf } from './admission.ts';
 import { removeOrphans } from './garbage.ts';
+import { makeKubeletMetrics } from './kubelet-metrics.ts';
 import { LogRotation } from './log-rotation.ts';
 import type { NodeContext } from './node-context.ts';
 import type { NodeFiles } from './node-files.ts';
@@ -119,6 +120,7 @@ export class Kubelet {
       clock,
       entropy: entropy.fork('kubelet'),
       log,
+      metrics: makeKubeletMetrics(deps.metrics),
       client,
       objects: new ObjectReader(client),
       recorder,

@@ -4,6 +4,7 @@ import type { Log } from '../base/log.ts';
 import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/event-recorder.ts';
 import type { ContainerRuntime } from '../cri/runtime.ts';
+import type { KubeletMetrics } from './kubelet-metrics.ts';
 import type { NodeFiles } from './node-files.ts';
 import type { NodeLayout } from './node-layout.ts';
 import type { ObjectReader } from './object-reader.ts';
@@ -14,6 +15,7 @@ export interface NodeContext {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly log: Log;
+  readonly metrics: KubeletMetrics;
   readonly client: Client;
   readonly objects: ObjectReader;
   readonly recorder: EventRecorder;

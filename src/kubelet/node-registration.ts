@@ -111,11 +111,19 @@ export class NodeRegistration {
       if (!hasReason(error, 'AlreadyExists')) throw error;
     }
     const found = await client.get(resources.nodes, { name }, signal);
+    this.#announceReboot(found);
     const labels = missingFrom(found.metadata?.labels, wanted.metadata?.labels);
     const annotations = missingFrom(found.metadata?.annotations, wanted.metadata?.annotations);
     if (labels === undefined && annotations === undefined) return found;
     const metadata = { ...(labels && { labels }), ...(annotations && { annotations }) };
     return client.patch(resources.nodes, { name }, { type: 'strategic', body: { metadata } }, signal);
+  }
+
+  #announceReboot(found: Node): void {
+    const before = found.status?.nodeInfo?.bootID ?? '';
+    const { nodeName, hostInfo } = this.#facts;
+    if (before === '' || before === hostInfo.bootID) return;
+    this.#event('Warning', 'Rebooted', `Node ${nodeName} has been rebooted, boot id: ${hostInfo.bootID}`);
   }
 
   /** Asks the runtime how it is. */

@@ -211,11 +211,13 @@ export class PodSync {
     const podIps = podIpsOf(pod, runtimePod, status, hostIps);
     const result = await this.#volumes.prepare({ pod, podIps, hostIps, allocatable }, signal);
     const podUid = podUidOf(pod);
-    if (result.kind === 'ready') {
-      this.#mountFailures.delete(podUid);
-      return result;
+    for (const problem of result.problems) {
+      context.recorder.event(podReference(pod), 'Warning', 'FailedMount', problem);
     }
-    context.recorder.event(podReference(pod), 'Warning', 'FailedMount', result.message);
+    if (result.volumes !== undefined) {
+      this.#mountFailures.delete(podUid);
+      return { kind: 'ready', volumes: result.volumes };
+    }
     const failures = this.#mountFailures.get(podUid) ?? 0;
     this.#mountFailures.set(podUid, failures + 1);
     return { kind: 'failed', afterMs: Math.min(mountRetryMaxMs, mountRetryFirstMs * 2 ** Math.min(failures, 16)) };

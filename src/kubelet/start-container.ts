@@ -116,6 +116,10 @@ async function makeConfig(
   await files.makeDirectory(messagePath.slice(0, messagePath.lastIndexOf('/')), 0o755);
   await files.truncate(messagePath, 0o666);
   await files.makeDirectory(`${site.sandboxConfig.logDirectory}/${container.name}`, 0o755);
+  // What a subPath names is made in the volume if it is not there.
+  for (const { hostPath } of config.mounts) {
+    if ((await files.stat(hostPath)) === undefined) await files.makeDirectory(hostPath, 0o755);
+  }
   return config;
 }
 

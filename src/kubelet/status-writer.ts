@@ -21,6 +21,8 @@ interface Entry {
   readonly answered: Pod | undefined;
   /** Nothing of it runs, and nothing will: its terminal phase may be shown, and its object deleted. */
   readonly isFinished: boolean;
+  /** The final DELETE was accepted; what still holds the object is somebody's finalizer. */
+  readonly isDeleteSent: boolean;
 }
 
 export interface StatusWriterDeps {
@@ -71,6 +73,7 @@ export class StatusWriter {
       status: next,
       answered: entry?.answered,
       isFinished: entry?.isFinished ?? false,
+      isDeleteSent: entry?.isDeleteSent ?? false,
     });
     this.#queue?.add(uid);
     return next;
@@ -155,6 +158,8 @@ export class StatusWriter {
         if (step.kind === 'delete') {
           const options = { gracePeriodSeconds: 0, preconditions: { uid } };
           await this.#deps.client.delete(resources.pods, ref, options, signal);
+          const latest = this.#entries.get(uid); // none if the informer was faster
+          if (latest !== undefined) this.#entries.set(uid, { ...latest, isDeleteSent: true });
           return;
         }
         const body = { metadata: { uid }, status: step.patch };
@@ -179,7 +184,8 @@ export class StatusWriter {
     const patch = statusPatch(pod.status ?? {}, status);
     if (patch !== undefined) return { kind: 'patch', pod, status, patch };
     const isDeleted = pod.metadata?.deletionTimestamp !== undefined;
-    if (isDeleted && entry.isFinished && isTerminalPhase(pod.status?.phase)) return { kind: 'delete', pod };
+    const isDue = isDeleted && entry.isFinished && !entry.isDeleteSent;
+    if (isDue && isTerminalPhase(pod.status?.phase)) return { kind: 'delete', pod };
     return { kind: 'nothing' };
   }
 }

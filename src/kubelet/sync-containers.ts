@@ -4,6 +4,7 @@ import { restartCountOf } from './container-labels.ts';
 import type { DoublingBackoff } from './doubling-backoff.ts';
 import { hostsFileOf } from './hosts-file.ts';
 import type { ImagePulls } from './image-pulls.ts';
+import { containerTypeOf } from './kubelet-metrics.ts';
 import { killContainer } from './kill-container.ts';
 import { definitionOf, killPod } from './kill-pod.ts';
 import type { NodeContext } from './node-context.ts';
@@ -135,9 +136,12 @@ async function createSandbox(
 ): Promise<string | undefined> {
   try {
     await context.files.makeDirectory(config.logDirectory, 0o755);
-    return await context.runtime.runPodSandbox(config, signal);
+    const sandboxId = await context.runtime.runPodSandbox(config, signal);
+    context.metrics.startedPods.inc({});
+    return sandboxId;
   } catch (error) {
     if (signal.aborted || !(error instanceof StatusError)) throw error;
+    context.metrics.startedPodsErrors.inc({});
     const message = `Failed to create pod sandbox: ${messageOf(error)}`;
     context.recorder.event(podReference(pod), 'Warning', 'FailedCreatePodSandBox', message);
     return undefined;
@@ -169,18 +173,24 @@ async function startAll(
   let failed = false;
   let isRepeat = true;
   for (const name of [...actions.startInit, ...actions.start]) {
-    const container = findContainer(site.pod, name)?.container;
-    if (container === undefined) continue;
+    const found = findContainer(site.pod, name);
+    if (found === undefined) continue;
+    const { container } = found;
     const failure = await startOne(context, parts, site, container, signal);
     const podUid = podUidOf(site.pod);
     if (failure === undefined) {
       parts.failures.clear(podUid, name);
+      context.metrics.startedContainers.inc({ container_type: containerTypeOf(found.kind) });
       changed = true;
       const before = newestInstance(site.runtimePod, name);
       isRepeat &&= before !== undefined && restartCountOf(before) > 0;
       continue;
     }
     parts.failures.set(podUid, name, failure);
+    if (failure.reason !== 'CrashLoopBackOff' && failure.reason !== 'ImagePullBackOff') {
+      const labels = { container_type: containerTypeOf(found.kind), code: failure.reason };
+      context.metrics.startedContainersErrors.inc(labels);
+    }
     failed = true;
     changed ||= failure.reason === 'RunContainerError' || failure.reason === 'PostStartHookError';
     // An init container that does not start holds up all that follow; a sidecar, or a regular one, does not.

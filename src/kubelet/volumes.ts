@@ -16,10 +16,12 @@ export interface MountableVolume {
   readonly isReadOnly: boolean;
 }
 
-/** `volumes` by name, or why one could not be made: the text of the FailedMount event. */
-export type VolumesResult =
-  | { readonly kind: 'ready'; readonly volumes: ReadonlyMap<string, MountableVolume> }
-  | { readonly kind: 'failed'; readonly message: string };
+export interface VolumesResult {
+  /** All of the pod's, by name; `undefined`: one could not be made. */
+  readonly volumes: ReadonlyMap<string, MountableVolume> | undefined;
+  /** What went wrong: texts of FailedMount events. A volume that was there before stays usable as it was. */
+  readonly problems: readonly string[];
+}
 
 /**
  * Makes the volumes of pods: emptyDir (always on disk), hostPath, and files from config maps, secrets and the downward API,
@@ -29,6 +31,7 @@ export class Volumes {
   readonly #files: NodeFiles;
   readonly #objects: ObjectReader;
   readonly #layout: NodeLayout;
+  readonly #madeByPod = new Map<string, ReadonlyMap<string, MountableVolume>>(); // pod uid -> as last made
   readonly #writtenByPod = new Map<string, Map<string, VolumeFile>>(); // pod uid -> host path -> as last written
 
   constructor(deps: { readonly files: NodeFiles; readonly objects: ObjectReader; readonly layout: NodeLayout }) {
@@ -39,23 +42,28 @@ export class Volumes {
 
   /** Called on every sync before containers are started. */
   async prepare(facts: DownwardFacts, signal: AbortSignal): Promise<VolumesResult> {
+    const podUid = podUidOf(facts.pod);
+    const before = this.#madeByPod.get(podUid);
     const volumes = new Map<string, MountableVolume>();
+    const problems: string[] = [];
     for (const [index, volume] of (facts.pod.spec?.volumes ?? []).entries()) {
       try {
         volumes.set(volume.name, await this.#prepareOne(facts, volume, index, signal));
       } catch (error) {
         if (!(error instanceof StatusError)) throw error;
-        return {
-          kind: 'failed',
-          message: `MountVolume.SetUp failed for volume "${volume.name}" : ${error.message}`,
-        };
+        problems.push(`MountVolume.SetUp failed for volume "${volume.name}" : ${error.message}`);
+        const made = before?.get(volume.name);
+        if (made === undefined) return { volumes: undefined, problems };
+        volumes.set(volume.name, made);
       }
     }
-    return { kind: 'ready', volumes };
+    if (volumes.size > 0) this.#madeByPod.set(podUid, volumes);
+    return { volumes, problems };
   }
 
   /** Removes what was made for a pod whose containers have ended; what was mounted from the node stays. */
   async remove(podUid: string): Promise<void> {
+    this.#madeByPod.delete(podUid);
     this.#writtenByPod.delete(podUid);
     await this.#files.remove(`${podDirectory(this.#layout, podUid)}/volumes`);
   }

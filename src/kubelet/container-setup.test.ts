@@ -1,0 +1,282 @@
+/** What a container is given: environment, volumes, mounts, security and resources. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { PodSpec } from '../api/gen/types.ts';
+import { resources } from '../api/resources.ts';
+import { containerOf, startKubeletWorld } from '../../test/support/kubelet-world.ts';
+import type { KubeletWorld } from '../../test/support/kubelet-world.ts';
+
+const never = new AbortController().signal;
+
+async function addObjects({ client }: KubeletWorld): Promise<void> {
+  const ref = { namespace: 'default' };
+  const settings = { metadata: { name: 'settings' }, data: { color: 'red', 'size.txt': 'big' } };
+  const keys = { metadata: { name: 'keys' }, data: { token: btoa('s3cret') } };
+  await client.create(resources.configmaps, ref, settings, never);
+  await client.create(resources.secrets, ref, keys, never);
+}
+
+async function waitingOf(world: KubeletWorld, name: string): Promise<string> {
+  const waiting = (await world.pod(name)).status?.containerStatuses?.[0]?.state?.waiting;
+  return `${waiting?.reason}: ${waiting?.message}`;
+}
+
+test('the environment: literals, references, prefixes, the downward API, and expansion', async () => {
+  const world = await startKubeletWorld('env');
+  await addObjects(world);
+  await world.create('p', {
+    serviceAccountName: 'default',
+    containers: [
+      {
+        ...containerOf('c', 'run'),
+        args: ['--ip=$(IP)', '$(UNKNOWN)', '$$(IP)'],
+        resources: { limits: { cpu: '1500m', memory: '64Mi' } },
+        envFrom: [
+          { prefix: 'CM_', configMapRef: { name: 'settings' } },
+          { secretRef: { name: 'absent', optional: true } },
+        ],
+        env: [
+          { name: 'PLAIN', value: 'a' },
+          { name: 'IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+          { name: 'NODE', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
+          { name: 'HOST', valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } },
+          { name: 'CPUS', valueFrom: { resourceFieldRef: { resource: 'limits.cpu' } } },
+          { name: 'MILLIS', valueFrom: { resourceFieldRef: { resource: 'limits.cpu', divisor: '1m' } } },
+          { name: 'MIB', valueFrom: { resourceFieldRef: { resource: 'limits.memory', divisor: '1Mi' } } },
+          { name: 'COLOR', valueFrom: { configMapKeyRef: { name: 'settings', key: 'color' } } },
+          { name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'keys', key: 'token' } } },
+          { name: 'GONE', valueFrom: { secretKeyRef: { name: 'keys', key: 'nope', optional: true } } },
+          { name: 'ALL', value: '$(PLAIN)-$(COLOR)-$(NOPE)-$$(PLAIN)' },
+        ],
+      },
+    ],
+  });
+  await world.clock.advance(1_000);
+  const config = world.noted.configs.get('c');
+  assert.deepEqual(Object.fromEntries((config?.envs ?? []).map(({ key, value }) => [key, value])), {
+    CM_color: 'red',
+    'CM_size.txt': 'big',
+    PLAIN: 'a',
+    IP: '10.244.0.2',
+    NODE: 'node-1',
+    HOST: '192.0.2.2',
+    CPUS: '2',
+    MILLIS: '1500',
+    MIB: '64',
+    COLOR: 'red',
+    TOKEN: 's3cret',
+    ALL: 'a-red-$(NOPE)-$(PLAIN)',
+  });
+  assert.deepEqual(config?.args, ['--ip=10.244.0.2', '$(UNKNOWN)', '$(IP)']);
+  await world.close();
+});
+
+test('what a container refers to and is not there is named, and taken when it comes', async () => {
+  const world = await startKubeletWorld('missing-refs');
+  const variable = (valueFrom: object) => [{ name: 'X', valueFrom }];
+  const cases: readonly (readonly [name: string, valueFrom: object, text: string])[] = [
+    ['cm', { configMapKeyRef: { name: 'settings', key: 'color' } }, 'configmap "settings" not found'],
+    ['secret', { secretKeyRef: { name: 'keys', key: 'token' } }, 'secret "keys" not found'],
+  ];
+  for (const [name, valueFrom] of cases) {
+    await world.create(name, { containers: [{ ...containerOf('c', 'run'), env: variable(valueFrom) }] });
+  }
+  await world.clock.advance(1_000);
+  for (const [name, , text] of cases) {
+    assert.equal(await waitingOf(world, name), `CreateContainerConfigError: ${text}`);
+    assert.ok((await world.events(name)).some((line) => line.endsWith(`Error: ${text}`)));
+  }
+  await addObjects(world);
+  const env = variable({ configMapKeyRef: { name: 'settings', key: 'nope' } });
+  await world.create('key', { containers: [{ ...containerOf('c', 'run'), env }] });
+  await world.clock.advance(17_000);
+  assert.equal(
+    await waitingOf(world, 'key'),
+    "CreateContainerConfigError: couldn't find key nope in ConfigMap default/settings",
+  );
+  assert.deepEqual([await world.row('cm'), await world.row('secret')], ['1/1 Running 0', '1/1 Running 0']);
+  await world.close();
+});
+
+const volumesSpec: Partial<PodSpec> = {
+  volumes: [
+    { name: 'scratch', emptyDir: {} },
+    { name: 'host', hostPath: { path: '/data', type: 'DirectoryOrCreate' } },
+    { name: 'settings', configMap: { name: 'settings', items: [{ key: 'size.txt', path: 'deep/size', mode: 0o600 }] } },
+    { name: 'keys', secret: { secretName: 'keys' } },
+    {
+      name: 'both',
+      projected: {
+        sources: [
+          { configMap: { name: 'settings' } },
+          { downwardAPI: { items: [{ path: 'labels', fieldRef: { fieldPath: 'metadata.name' } }] } },
+        ],
+      },
+    },
+  ],
+  containers: [
+    {
+      ...containerOf('c', 'run'),
+      volumeMounts: [
+        { name: 'scratch', mountPath: '/scratch', subPath: 'mine' },
+        { name: 'host', mountPath: '/host', readOnly: true },
+        { name: 'settings', mountPath: '/settings' },
+        { name: 'keys', mountPath: '/keys' },
+        { name: 'both', mountPath: '/both' },
+      ],
+    },
+  ],
+};
+
+test('volumes are plain files on the node, mounted where they are wanted, and go with the pod', async () => {
+  const world = await startKubeletWorld('volumes');
+  await addObjects(world);
+  const pod = await world.create('p', volumesSpec);
+  await world.clock.advance(1_000);
+  const root = `/var/lib/kubelet/pods/${pod.metadata?.uid}`;
+  const volumes = `${root}/volumes/kubernetes.io~`;
+  assert.deepEqual(world.noted.configs.get('c')?.mounts, [
+    { containerPath: '/scratch', hostPath: `${volumes}empty-dir/scratch/mine`, readonly: false },
+    { containerPath: '/host', hostPath: '/data', readonly: true },
+    { containerPath: '/settings', hostPath: `${volumes}configmap/settings`, readonly: true },
+    { containerPath: '/keys', hostPath: `${volumes}secret/keys`, readonly: true },
+    { containerPath: '/both', hostPath: `${volumes}projected/both`, readonly: true },
+    { containerPath: '/etc/hosts', hostPath: `${root}/etc-hosts`, readonly: false },
+    { containerPath: '/dev/termination-log', hostPath: `${root}/containers/c/0`, readonly: false },
+  ]);
+  assert.equal(world.files.text(`${volumes}configmap/settings/deep/size`), 'big');
+  assert.equal(world.files.text(`${volumes}secret/keys/token`), 's3cret');
+  assert.equal(world.files.text(`${volumes}projected/both/labels`), 'p');
+  assert.equal((await world.files.stat(`${volumes}empty-dir/scratch/mine`))?.kind, 'directory');
+  assert.match(world.files.text(`${root}/etc-hosts`) ?? '', /\n10\.244\.0\.2\tp\n$/);
+  await world.delete('p');
+  await world.clock.advance(3_000);
+  assert.deepEqual(world.files.paths(), []);
+  assert.equal((await world.files.stat('/data'))?.kind, 'directory');
+  await world.close();
+});
+
+test('files of a config map follow it', async () => {
+  const world = await startKubeletWorld('volume-update');
+  await addObjects(world);
+  const pod = await world.create('p', volumesSpec);
+  await world.clock.advance(1_000);
+  const body = { data: { color: 'blue', 'size.txt': 'small', shape: 'round' } };
+  const ref = { namespace: 'default', name: 'settings' };
+  await world.client.patch(resources.configmaps, ref, { type: 'merge', body }, never);
+  await world.clock.advance(95_000);
+  const both = `/var/lib/kubelet/pods/${pod.metadata?.uid}/volumes/kubernetes.io~projected/both`;
+  assert.deepEqual(await world.files.list(both), ['color', 'labels', 'shape', 'size.txt']);
+  assert.equal(world.files.text(`${both}/color`), 'blue');
+  // A key that another volume of the pod insists on: that one stays as it was, and the pod goes on.
+  const without = { data: { 'size.txt': null } };
+  await world.client.patch(resources.configmaps, ref, { type: 'merge', body: without }, never);
+  await world.clock.advance(95_000);
+  assert.deepEqual(await world.files.list(both), ['color', 'labels', 'shape']);
+  assert.equal(world.files.text(both.replace('projected/both', 'configmap/settings/deep/size')), 'small');
+  assert.match((await world.events('p')).join(), /volume "settings" : references non-existent config key: size.txt/);
+  assert.equal(await world.row('p'), '1/1 Running 0');
+  await world.close();
+});
+
+test('a volume that cannot be made holds the pod back and says why, and again', async () => {
+  const world = await startKubeletWorld('failed-mount');
+  const containers = [{ ...containerOf('c', 'run'), volumeMounts: [{ name: 'v', mountPath: '/v' }] }];
+  await world.create('secret', { containers, volumes: [{ name: 'v', secret: { secretName: 'keys' } }] });
+  await world.create('nfs', { containers, volumes: [{ name: 'v', nfs: { server: 's', path: '/' } }] });
+  const hostPath = { path: '/nowhere', type: 'Directory' };
+  await world.create('path', { containers, volumes: [{ name: 'v', hostPath }] });
+  await world.clock.advance(400);
+  const warning = 'Warning FailedMount x1 MountVolume.SetUp failed for volume "v" :';
+  assert.deepEqual(await world.events('secret'), [`${warning} secret "keys" not found`]);
+  assert.deepEqual(await world.events('nfs'), [`${warning} spec.volumes[0].nfs is not supported by this node`]);
+  assert.deepEqual(await world.events('path'), [`${warning} hostPath type check failed: /nowhere is not a directory`]);
+  assert.equal(await world.row('secret'), '0/1 ContainerCreating 0');
+  await addObjects(world);
+  await world.clock.advance(10_000);
+  assert.equal(await world.row('secret'), '1/1 Running 0');
+  assert.match((await world.events('nfs')).join(), /FailedMount x[3-6] /);
+  await world.close();
+});
+
+test('security context, resources, stop signal and the rest reach the runtime', async () => {
+  const world = await startKubeletWorld('config');
+  await world.create('p', {
+    securityContext: { runAsUser: 1000, fsGroup: 2000, supplementalGroups: [7], runAsNonRoot: true },
+    containers: [
+      {
+        ...containerOf('c', 'run'),
+        workingDir: '/w',
+        stdin: true,
+        terminationMessagePath: '/tmp/last-words',
+        securityContext: {
+          runAsGroup: 5,
+          readOnlyRootFilesystem: true,
+          allowPrivilegeEscalation: false,
+          capabilities: { drop: ['ALL'] },
+        },
+        resources: { requests: { cpu: '250m', memory: '1Gi' }, limits: { cpu: '500m', memory: '2Gi' } },
+      },
+    ],
+  });
+  await world.clock.advance(1_000);
+  const config = world.noted.configs.get('c');
+  assert.deepEqual(config?.securityContext, {
+    privileged: false,
+    runAsUser: 1000,
+    runAsGroup: 5,
+    supplementalGroups: [7, 2000],
+    readonlyRootfs: true,
+    noNewPrivs: true,
+    addCapabilities: [],
+    dropCapabilities: ['ALL'],
+  });
+  assert.deepEqual(config.resources, {
+    cpuShares: 256,
+    cpuQuota: 50_000,
+    cpuPeriod: 100_000,
+    memoryLimitBytes: 2 * 1_024 ** 3,
+    oomScoreAdj: 750, // a quarter of the machine's memory is asked for
+  });
+  assert.deepEqual(
+    [config.workingDir, config.stdin, config.logPath, config.mounts.at(-1)?.containerPath],
+    ['/w', true, 'c/0.log', '/tmp/last-words'],
+  );
+  const status = (await world.pod('p')).status?.containerStatuses?.[0];
+  assert.deepEqual(status?.allocatedResources, { cpu: '250m', memory: '1Gi' });
+  assert.deepEqual(status?.resources?.limits, { cpu: '500m', memory: '2Gi' });
+  await world.close();
+});
+
+test('runAsNonRoot without a user is refused, as is root', async () => {
+  const world = await startKubeletWorld('non-root');
+  await world.create('unknown', { securityContext: { runAsNonRoot: true } });
+  await world.create('root', { securityContext: { runAsNonRoot: true, runAsUser: 0 } });
+  await world.clock.advance(1_000);
+  assert.match(
+    await waitingOf(world, 'unknown'),
+    /^CreateContainerConfigError: container has runAsNonRoot and image will run as root \(pod: "unknown_default\(.*\)", container: main\)$/,
+  );
+  assert.match(
+    await waitingOf(world, 'root'),
+    /^CreateContainerConfigError: container's runAsUser breaks non-root policy/,
+  );
+  await world.close();
+});
+
+test("host aliases and the machine's network", async () => {
+  const world = await startKubeletWorld('aliases');
+  await world.files.makeDirectory('/etc', 0o755);
+  await world.files.write('/etc/hosts', '127.0.0.1 localhost\n', 0o644);
+  const hostAliases = [{ ip: '10.9.9.9', hostnames: ['db', 'db.local'] }];
+  const pod = await world.create('p', { hostNetwork: true, hostAliases });
+  await world.create('plain', { hostNetwork: true });
+  await world.clock.advance(1_000);
+  assert.equal(
+    world.files.text(`/var/lib/kubelet/pods/${pod.metadata?.uid}/etc-hosts`),
+    '# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost\n\n# Entries added by HostAliases.\n10.9.9.9\tdb\tdb.local\n',
+  );
+  assert.equal((await world.pod('plain')).status?.podIP, '192.0.2.2');
+  assert.ok(!world.noted.configs.get('main')?.mounts.some(({ containerPath }) => containerPath === '/etc/hosts'));
+  await world.close();
+});
