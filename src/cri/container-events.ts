@@ -9,7 +9,10 @@ interface Listener {
   failure: StatusError | undefined;
 }
 
-/** Hands every event to every listener, in order. What `ContainerRuntime.events` promises, for runtimes in this process. */
+/**
+ * Hands every event to every listener, in order. What `ContainerRuntime.events` promises, for runtimes in this
+ * process.
+ */
 export class ContainerEvents {
   readonly #listeners = new Set<Listener>();
 

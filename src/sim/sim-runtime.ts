@@ -83,8 +83,9 @@ interface SimSandbox {
 }
 
 /**
- * Containers that follow scripts, on the injected clock: the runtime of `livelet simulate` and of the tests. Obeys the same
- * contract as the real ones. A container ends on its own stop signal only if its script says so, as a real PID 1.
+ * Containers that follow scripts, on the injected clock: the runtime of `livelet simulate` and of the tests. Obeys
+ * the same contract as the real ones. A container ends on its own stop signal only if its script says so, as a real
+ * PID 1.
  */
 export class SimRuntime implements ContainerRuntime {
   readonly #deps: SimRuntimeDeps;
@@ -332,7 +333,9 @@ export class SimRuntime implements ContainerRuntime {
     for (const container of this.#containers.values()) container.end(137, 'Error');
   }
 
-  /** One call over the wire: it takes its time, may be lost on the way there or back, and ends when the runtime does. */
+  /**
+   * One call over the wire: it takes its time, may be lost on the way there or back, and ends when the runtime does.
+   */
   async #call<T>(verb: SimVerb, signal: AbortSignal, body: () => T | Promise<T>): Promise<T> {
     signal.throwIfAborted();
     if (this.#isDown) throw unavailable();
@@ -464,7 +467,8 @@ function idOf(image: SimImage): string {
 function unknownHostText(image: string): string {
   const name = normalName(image);
   const host = name.slice(0, name.indexOf('/'));
-  return `failed to pull and unpack image "${name}": failed to resolve reference "${name}": lookup ${host}: no such host`;
+  const reason = `failed to resolve reference "${name}": lookup ${host}: no such host`;
+  return `failed to pull and unpack image "${name}": ${reason}`;
 }
 
 function unavailable(): StatusError {

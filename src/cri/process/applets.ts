@@ -4,7 +4,10 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { findTool } from './shell-tools.ts';
 
-/** A directory with a link for each of busybox's applets; `undefined`: this machine has no busybox, or one without links. */
+/**
+ * A directory with a link for each of busybox's applets; `undefined`: this machine has no busybox, or one without
+ * links.
+ */
 export async function makeApplets(directory: string): Promise<string | undefined> {
   const busybox = findTool('busybox');
   if (busybox === '') return undefined;

@@ -2,8 +2,8 @@ import type { Readable } from 'node:stream';
 import { execOutputBytesMax } from '../runtime.ts';
 
 /**
- * Reads `stream` to its end and keeps the first `execOutputBytesMax` bytes; the rest is read and dropped, so that the writer
- * is not held up. Resolves at the end, or when the stream is destroyed.
+ * Reads `stream` to its end and keeps the first `execOutputBytesMax` bytes; the rest is read and dropped, so that the
+ * writer is not held up. Resolves at the end, or when the stream is destroyed.
  */
 export function boundedOutput(stream: Readable): { readonly ended: Promise<void>; bytes(): Uint8Array } {
   const chunks: Buffer[] = [];

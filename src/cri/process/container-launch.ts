@@ -39,7 +39,8 @@ export function containerLaunch(
   if (argv.length === 0) throw new StatusError('BadRequest', `no command specified for image ${image.name}`);
   const isRoot = process.getuid?.() === 0;
   const isWholeRoot = isRoot && context.isolation.kind !== 'user';
-  const canBeAnother = isWholeRoot || securityContext.runAsUser !== undefined; // without root, an image's USER is livelet's
+  // Without root, an image's USER is whoever runs livelet.
+  const canBeAnother = isWholeRoot || securityContext.runAsUser !== undefined;
   const { user, home } = userOf(securityContext, canBeAnother ? image.config.user : '');
   const hasOwnName = context.isolation.kind !== 'none' && sandbox.namespaces.network !== 'node';
   const imageMounts = imageMountsOf(image, context);

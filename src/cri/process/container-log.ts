@@ -21,9 +21,9 @@ export interface ContainerLogDeps {
 }
 
 /**
- * Writes a container's output to its log file. A container that writes faster than the disk, or than its share of this
- * process, is slowed down by its own pipe. When the file cannot be written (disk full), the container goes on, its lines
- * are dropped and counted, and one warning tells of it.
+ * Writes a container's output to its log file. A container that writes faster than the disk, or than its share of
+ * this process, is slowed down by its own pipe. When the file cannot be written (disk full), the container goes on,
+ * its lines are dropped and counted, and one warning tells of it.
  */
 export class ContainerLog {
   readonly #deps: ContainerLogDeps;

@@ -20,7 +20,10 @@ const skeletonLinks = [
 /** Made anew in each container, whatever the machine has there. */
 const privateTopDirectories: readonly string[] = ['dev', 'proc', 'sys', 'tmp', 'run', '.livelet'];
 
-/** Made before the launcher starts: in binds mode it is copied for each container, in overlay mode it is a layer of all. */
+/**
+ * Made before the launcher starts: in binds mode it is copied for each container, in overlay mode it is a layer of
+ * all.
+ */
 export function makeSkeleton(skeleton: string): void {
   for (const name of skeletonDirectories) fs.mkdirSync(path.join(skeleton, name), { recursive: true });
   for (const name of skeletonFiles) fs.writeFileSync(path.join(skeleton, name), '');
@@ -30,8 +33,8 @@ export function makeSkeleton(skeleton: string): void {
 
 /**
  * Makes the directories from which the launcher starts containers. Beside them lie `skeleton/`, `root/` (where each
- * container mounts its root, in a mount namespace of its own) and `root-N.tab` (what is mounted there; relative paths start
- * at the container's directory).
+ * container mounts its root, in a mount namespace of its own) and `root-N.tab` (what is mounted there; relative paths
+ * start at the container's directory).
  */
 export class ContainerRoots {
   readonly #directory: string;
@@ -80,12 +83,9 @@ export class ContainerRoots {
 
 function rootTable(directory: string, shown: readonly string[], mode: ScriptMode): string {
   const inRoot = (name: string): string => path.join(directory, 'root', name);
-  const root =
-    mode.files === 'overlay'
-      ? tableLine('overlay', inRoot(''), 'overlay', 'lowerdir=../../layer:/,upperdir=upper,workdir=work')
-      : tableLine('root', inRoot(''), 'none', 'rbind');
+  const layers = 'lowerdir=../../layer:/,upperdir=upper,workdir=work';
   return [
-    root,
+    mode.files === 'overlay' ? tableLine('overlay', inRoot(''), 'overlay', layers) : '',
     ...shown.map((name) => tableLine(name, inRoot(name), 'none', 'rbind')),
     tableLine('proc', inRoot('proc'), 'proc', 'nosuid,nodev,noexec'),
     tableLine('/sys', inRoot('sys'), 'none', 'rbind'),

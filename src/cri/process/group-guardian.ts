@@ -13,7 +13,9 @@ done
 for group in $groups; do kill -KILL "-$group" 2>/dev/null; done
 `;
 
-/** Sees to it that no process group outlives this process, where there is no namespace to do so. Needs a POSIX shell. */
+/**
+ * Sees to it that no process group outlives this process, where there is no namespace to do so. Needs a POSIX shell.
+ */
 export class GroupGuardian {
   #channel: ShellChannel | undefined; // started with the first group
 

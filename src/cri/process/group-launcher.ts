@@ -35,8 +35,8 @@ export interface GroupLauncherOptions {
 }
 
 /**
- * Containers as process groups: for machines and kernels without namespaces. They share everything with this machine, are
- * not PID 1, and have no mounts. What they fork ends with them unless it leaves the group.
+ * Containers as process groups: for machines and kernels without namespaces. They share everything with this machine,
+ * are not PID 1, and have no mounts. What they fork ends with them unless it leaves the group.
  */
 export class GroupLauncher implements Launcher {
   readonly isolation: Isolation;
@@ -223,6 +223,7 @@ export class GroupLauncher implements Launcher {
   #processOf(child: ChildProcess, stdout: Readable, stderr: Readable, exited: Promise<number>): LaunchedProcess {
     return {
       pid: child.pid ?? 0,
+      machinePid: child.pid,
       stdout,
       stderr,
       exited,

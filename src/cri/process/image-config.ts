@@ -38,8 +38,8 @@ const defaultMountPath = '/app';
 const descriptionBytesMax = 1_048_576;
 
 /**
- * Reads how to run the program in `directory`, from the first of `image.json`, `Dockerfile` and `package.json` that is there.
- * Fails with `BadRequest` if there is none, or if it does not say what to run.
+ * Reads how to run the program in `directory`, from the first of `image.json`, `Dockerfile` and `package.json` that
+ * is there. Fails with `BadRequest` if there is none, or if it does not say what to run.
  */
 export function readDirectoryImage(directory: string): DirectoryImage {
   const json = readText(path.join(directory, 'image.json'));

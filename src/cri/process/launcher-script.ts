@@ -1,10 +1,10 @@
 /**
- * The shell programs of `NamespaceLauncher`, for any POSIX shell. They run on this machine's own tools and only glue them
- * together: every decision is made in TypeScript.
+ * The shell programs of `NamespaceLauncher`, for any POSIX shell. They run on this machine's own tools and only glue
+ * them together: every decision is made in TypeScript.
  *
- * The launcher is PID 1 of one PID and mount namespace, and the parent of all containers. So when it ends, for whatever
- * reason, the kernel ends them all, whatever they forked. It reads commands (one per line, made by us) from standard input;
- * its end means that livelet is gone. It answers on standard output, one line per message:
+ * The launcher is PID 1 of one PID and mount namespace, and the parent of all containers. So when it ends, for
+ * whatever reason, the kernel ends them all, whatever they forked. It reads commands (one per line, made by us) from
+ * standard input; its end means that livelet is gone. It answers on standard output, one line per message:
  *   hello overlay|binds     ready; how root directories are made
  *   fifos N STATUS          batch N of FIFOs was made (0) or not
  *   net NAME STATUS         the namespaces of NAME were made (0) or not

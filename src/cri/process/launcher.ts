@@ -3,15 +3,19 @@ import type { Mount, PodSandboxConfig } from '../runtime.ts';
 import type { CommandFailure } from '../start-error.ts';
 
 /**
- * Starts and ends processes for `ProcessRuntime`. Two ways to do it: `NamespaceLauncher` (Linux, where the kernel permits)
- * and `GroupLauncher` (everywhere). Neither keeps state across a restart, and nothing they start outlives this process.
+ * Starts and ends processes for `ProcessRuntime`. Two ways to do it: `NamespaceLauncher` (Linux, where the kernel
+ * permits) and `GroupLauncher` (everywhere). Neither keeps state across a restart, and nothing they start outlives
+ * this process.
  */
 
 /** How containers are kept apart. Printed once at start. */
 export interface Isolation {
   /** `root`, `user`: own namespaces, made as root or in a user namespace. `none`: plain process groups. */
   readonly kind: 'root' | 'user' | 'none';
-  /** `overlay`: a private writable layer over this machine's files. `binds`: a private root directory. `shared`: neither. */
+  /**
+   * `overlay`: a private writable layer over this machine's files. `binds`: a private root directory. `shared`:
+   * neither.
+   */
   readonly files: 'overlay' | 'binds' | 'shared';
   /** `namespace`: each pod has its own address. `host`: pods share the machine's network. */
   readonly network: 'namespace' | 'host';
@@ -53,8 +57,10 @@ export interface ContainerLaunch {
 export interface LaunchedProcess {
   readonly stdout: Readable;
   readonly stderr: Readable;
-  /** Its process id as this machine's process table shows it (in plain mode), else as the launcher sees it. */
+  /** As the launcher numbers it: in a PID namespace that is not this machine's number. */
   readonly pid: number;
+  /** Set where nothing but its number tells a later start that it is left over: without namespaces. */
+  readonly machinePid: number | undefined;
   /** 128 + N when it died of signal N. Never rejects. */
   readonly exited: Promise<number>;
   /** To the process alone. Does nothing once it has ended. */
@@ -87,8 +93,8 @@ export interface Launcher {
   openSandbox(id: string, config: PodSandboxConfig, signal: AbortSignal): Promise<readonly string[]>;
   closeSandbox(id: string): Promise<void>;
   /**
-   * Writes what `start` needs, so that starting itself is short. Refuses what this launcher cannot do; resolves to what the
-   * user should know of what it will not do.
+   * Writes what `start` needs, so that starting itself is short. Refuses what this launcher cannot do; resolves to
+   * what the user should know of what it will not do.
    */
   prepare(launch: ContainerLaunch, signal: AbortSignal): Promise<readonly string[]>;
   start(launch: ContainerLaunch, signal: AbortSignal): Promise<StartOutcome>;

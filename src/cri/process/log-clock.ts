@@ -3,8 +3,8 @@ import type { Clock } from '../../base/clock.ts';
 const driftMsMax = 2; // the wall clock has been set, or the two have run apart: start again from it
 
 /**
- * Timestamps with nine digits of a second. `wallMs()` has whole milliseconds, so the digits below come from `monoMs()`; two
- * timestamps of one clock never go back unless the wall clock was set back.
+ * Timestamps with nine digits of a second. `wallMs()` has whole milliseconds, so the digits below come from
+ * `monoMs()`; two timestamps of one clock never go back unless the wall clock was set back.
  */
 export class LogClock {
   readonly #clock: Clock;

@@ -5,8 +5,8 @@ export type LogStream = 'stdout' | 'stderr';
 export const logLineBytesMax = 16_384; // as containerd: longer lines go out in pieces, all but the last with the tag P
 
 /**
- * Turns chunks into whole log lines. Bytes pass as they are: text is treated as Latin-1 only to move it around. What has no
- * newline yet is kept, at most `logLineBytesMax` bytes of it.
+ * Turns chunks into whole log lines. Bytes pass as they are: text is treated as Latin-1 only to move it around. What
+ * has no newline yet is kept, at most `logLineBytesMax` bytes of it.
  */
 export class LogLines {
   readonly #stream: LogStream;

@@ -32,6 +32,8 @@ const exitCheckMs = 2_000; // after SIGKILL: time for the container's own shell 
 const execDrainMsMax = 100; // after an exec ended: what it left behind may keep its output open
 const execKillMsMax = 1_000; // for the end of a killed exec to be reported
 
+const ownNetworkReason = 'pods reach this machine and each other, but nothing beyond, unless hostNetwork is true';
+
 interface RunningContainer {
   pid: number | undefined; // as the launcher sees it; known once its shell has forked
   isStarted: boolean; // its shell says that the command is about to be executed
@@ -151,7 +153,7 @@ export class NamespaceLauncher implements Launcher {
       kind: this.#as,
       files: this.#mode.files,
       network: this.#sandboxes.hasNetwork ? 'namespace' : 'host',
-      reason: this.#networkReason,
+      reason: this.#sandboxes.hasNetwork ? ownNetworkReason : this.#networkReason,
     };
   }
 
@@ -336,6 +338,7 @@ export class NamespaceLauncher implements Launcher {
     };
     return {
       pid,
+      machinePid: undefined, // it ends with the launcher
       stdout,
       stderr,
       exited,

@@ -28,8 +28,8 @@ export async function openLauncher(
     if (directory.includes('\n')) throw new StatusError('BadRequest', 'the state directory has a newline in its name');
     const isRoot = process.getuid?.() === 0;
     const ways = isolation === 'auto' ? (isRoot ? (['root', 'user'] as const) : (['user'] as const)) : [isolation];
-    for (const as of ways) {
-      const opened = await openNamespaces(deps, directory, as, choice);
+    for (const way of ways) {
+      const opened = await openNamespaces(deps, directory, way, choice);
       if (typeof opened !== 'string') return opened;
       reason = opened;
     }
@@ -43,12 +43,12 @@ export async function openLauncher(
 async function openNamespaces(
   deps: { readonly clock: Clock; readonly log: Log },
   directory: string,
-  as: 'root' | 'user',
+  way: 'root' | 'user',
   choice: LauncherChoice,
 ): Promise<Launcher | string> {
-  const wantsNetwork = as === 'root' && choice.network !== 'host';
+  const wantsNetwork = way === 'root' && choice.network !== 'host';
   const network = wantsNetwork ? await PodNetwork.claim() : undefined;
-  const launcher = await NamespaceLauncher.open(deps, { directory, as, network });
+  const launcher = await NamespaceLauncher.open(deps, { directory, as: way, network });
   if (typeof launcher === 'string') {
     await network?.close();
     return launcher;

@@ -3,9 +3,10 @@ import net from 'node:net';
 import { StatusError } from '../../base/status-error.ts';
 
 /**
- * The addresses of pods that have a network namespace of their own. Each livelet on a machine has one /24 of 10.244.0.0/16
- * (the range of the well-known flannel): .1 is the machine as its pods see it, the rest are pods. Every pod has a
- * pair of virtual interfaces and one route; there is no bridge, so all of it goes when the pod's namespace goes.
+ * The addresses of pods that have a network namespace of their own. Each livelet on a machine has one /24 of
+ * 10.244.0.0/16 (flannel's well-known range): .1 is the machine as its pods see it, the rest are pods. Every
+ * pod has a pair of virtual interfaces and one route; there is no bridge, so all of it goes when the pod's namespace
+ * goes.
  */
 const rangePrefix = '10.244';
 const rangeCount = 256;

@@ -62,7 +62,8 @@ export class ProcessContainer {
     const state = this.#state;
     const isAlive = state.kind === 'starting' || state.kind === 'running';
     if (!isAlive) return { ...this.#base, state };
-    const leftover = state.kind === 'running' ? processIdentity(state.process.pid) : undefined;
+    const machinePid = state.kind === 'running' ? state.process.machinePid : undefined;
+    const leftover = machinePid === undefined ? undefined : processIdentity(machinePid);
     const startedWallMs = state.kind === 'running' ? state.startedWallMs : this.#base.createdWallMs;
     return { ...this.#base, state: { kind: 'running', startedWallMs, leftover } };
   }
@@ -190,7 +191,11 @@ export class ProcessContainer {
     const exitCode = await process.exited;
     const finishedWallMs = this.#deps.clock.wallMs();
     const sources: readonly Readable[] = [process.stdout, process.stderr];
-    await log.close(sources); // what it has said must be readable once it is known to have ended
+    try {
+      await log.close(sources); // what it has said must be readable once it is known to have ended
+    } catch (error) {
+      this.#deps.log.warn('containerLogLost', { file: this.#base.logFile, error: messageOf(error) });
+    }
     const isOom = exitCode === 137 && cgroup?.wasOomKilled() === true;
     const reason = isOom ? 'OOMKilled' : exitCode === 0 ? 'Completed' : 'Error';
     await this.#end({ kind: 'exited', startedWallMs, finishedWallMs, exitCode, reason, message: '' });

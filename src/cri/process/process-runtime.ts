@@ -75,8 +75,9 @@ interface Prepared {
 }
 
 /**
- * Containers as processes of this computer: no daemon, no images to download, no root needed. See `launcher.ts` for how they
- * are kept apart. Open one per state directory; `close` ends all containers. None outlives this process, however it ends.
+ * Containers as processes of this computer: no daemon, no images to download, no root needed. See `launcher.ts` for
+ * how they are kept apart. Open one per state directory; `close` ends all containers. None outlives this process,
+ * however it ends.
  */
 export class ProcessRuntime implements ContainerRuntime {
   readonly #deps: ProcessRuntimeDeps;
@@ -94,7 +95,10 @@ export class ProcessRuntime implements ContainerRuntime {
   #isClosing = false;
   #applets: Promise<string | undefined> | undefined; // made at first need
 
-  /** Ends what an earlier livelet has left behind and reports it as exited; then finds out how containers can be isolated. */
+  /**
+   * Ends what an earlier livelet has left behind and reports it as exited; then finds out how containers can be
+   * isolated.
+   */
   static async open(
     deps: ProcessRuntimeDeps,
     options: ProcessRuntimeOptions,

@@ -30,8 +30,8 @@ interface Namespaces {
 }
 
 /**
- * The UTS, IPC and network namespaces of pods, held by files in the launcher's private mount namespace: they go when the
- * launcher goes, and the pods' interfaces and routes with them.
+ * The UTS, IPC and network namespaces of pods, held by files in the launcher's private mount namespace: they go when
+ * the launcher goes, and the pods' interfaces and routes with them.
  */
 export class SandboxNamespaces {
   readonly #deps: SandboxNamespacesDeps;

@@ -33,8 +33,10 @@ export interface StartFiles {
 const oldRoot = '/.livelet/old'; // where the machine's files are between the change of root and the end of set-up
 
 // A shell gives these a meaning, makes them read-only or sets them itself: they go through env(1).
-const shellVariables =
-  /^(?:IFS|OPTIND|OPTARG|PPID|UID|EUID|PWD|OLDPWD|_|SHLVL|LINENO|PS[0-9]|ENV|MAIL\w*|BASH\w*|SHELLOPTS|RANDOM|SECONDS|GROUPS|FUNCNAME|DIRSTACK|HIST\w*|failure|directory|saved_ifs)$/;
+const shellVariables = new Set(
+  `_ IFS OPTIND OPTARG PPID UID EUID PWD OLDPWD SHLVL LINENO PS1 PS2 PS3 PS4 ENV MAIL MAILCHECK MAILPATH SHELLOPTS
+  RANDOM SECONDS GROUPS FUNCNAME DIRSTACK HISTSIZE HISTFILE HISTCMD failure directory saved_ifs`.split(/\s+/),
+);
 const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** `rootTable`: the name of what to mount as the root, in the directory two above the container's. */
@@ -58,7 +60,7 @@ function startScriptOf(launch: ContainerLaunch, containerDir: string, rootTable:
     'exec 2>setup.err || exit 128\n',
     `exec 4>"$2" 5>"$3" ${launch.stdinOpen ? '3<>"$4"' : '3</dev/null'} || fail setup\n`,
     launch.hostname === '' ? '' : setHostname(launch.hostname, mode),
-    mode.files === 'binds' ? 'cp -a ../../skeleton root || fail setup\n' : '',
+    mode.files === 'binds' ? newRoot : '',
     `mount -n -a -T ../../${rootTable} || fail setup\n`,
     'pivot_root ../../root ../../root/.livelet/old || fail setup\ncd / || fail setup\n',
     mountVolumes([...launch.imageMounts, ...launch.mounts], `${oldRoot}${containerDir}/volumes.tab`),
@@ -75,6 +77,8 @@ function startScriptOf(launch: ContainerLaunch, containerDir: string, rootTable:
   ];
   return parts.join('');
 }
+
+const newRoot = 'mount -n -t tmpfs -o mode=755 root ../../root && cp -RP ../../skeleton/. ../../root/ || fail setup\n';
 
 const makeReadonly = ['/tmp', '/run', '/']
   .map((name) => `mount -n -o remount,bind,ro ${name} || fail setup\n`)
@@ -131,7 +135,8 @@ export function identityOptions(launch: Pick<ContainerLaunch, 'user' | 'noNewPri
 }
 
 function isPlainVariable(variable: readonly [string, string]): boolean {
-  return identifier.test(variable[0]) && !shellVariables.test(variable[0]);
+  const [name] = variable;
+  return identifier.test(name) && !shellVariables.has(name) && !name.startsWith('BASH');
 }
 
 function exportLine([name, value]: readonly [string, string]): string {
