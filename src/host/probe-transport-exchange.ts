@@ -4,9 +4,11 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { joinHostPort } from '../kubelet/probes/go-text.ts';
 import type { HttpProbeReply, HttpProbeRequest, TransportFailure } from '../kubelet/probes/probe-transport.ts';
 import { transportFailures } from '../kubelet/probes/transport-failures.ts';
+import { Deadline } from './probe-transport-deadline.ts';
 import { brokenFailure, dialFailure, type Ends, tlsFailure } from './probe-transport-errors.ts';
 import { Http1ReplyParser } from './probe-transport-http1.ts';
 import { startHttp2Exchange } from './probe-transport-http2.ts';
+import type { LingeringSockets } from './probe-transport-lingering.ts';
 
 /** Something under way that ends early when its time is up or when nobody wants it any more. */
 export interface Attempt {
@@ -29,9 +31,10 @@ export function dialAddress(host: string): string {
 export class HttpExchange implements Attempt {
   readonly #request: HttpProbeRequest;
   readonly #wire: Buffer;
+  readonly #lingering: LingeringSockets;
   readonly #onReply: (exchange: HttpExchange, reply: HttpProbeReply) => void;
   readonly #socket: Socket;
-  readonly #timer: NodeJS.Timeout;
+  readonly #deadline: Deadline;
   readonly #parser: Http1ReplyParser;
   #breakHttp2: ((failure: TransportFailure) => void) | undefined; // once HTTP/2 was agreed on
   #isConnected = false;
@@ -44,14 +47,15 @@ export class HttpExchange implements Attempt {
   constructor(
     request: HttpProbeRequest,
     wire: Buffer,
+    lingering: LingeringSockets,
     onReply: (exchange: HttpExchange, reply: HttpProbeReply) => void,
   ) {
     this.#request = request;
     this.#wire = wire;
+    this.#lingering = lingering;
     this.#onReply = onReply;
     this.#parser = new Http1ReplyParser(request.bodyBytesMax);
-    // Node keeps one list for each duration, so a timer for each exchange costs next to nothing.
-    this.#timer = setTimeout(onTimeout, request.timeoutMs, this);
+    this.#deadline = new Deadline(request.timeoutMs, () => this.#break(transportFailures.headersTimeout));
     this.#socket = request.scheme === 'http' ? this.#startPlain() : this.#startTls();
     this.#socket.on('error', (error) => this.#onError(error));
     this.#socket.on('end', () => this.#onEnd());
@@ -59,13 +63,8 @@ export class HttpExchange implements Attempt {
 
   abort(): void {
     this.#isSettled = true;
-    clearTimeout(this.#timer);
+    this.#deadline.clear();
     this.#socket.destroy();
-  }
-
-  /** The time is up. */
-  expire(): void {
-    this.#break(transportFailures.headersTimeout);
   }
 
   #startPlain(): Socket {
@@ -150,14 +149,11 @@ export class HttpExchange implements Attempt {
   #settle(reply: HttpProbeReply): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    clearTimeout(this.#timer);
-    // A plain close, as upstream's: the server, which was told to close, has mostly done so already. A reset would
-    // spare us the TIME_WAIT of the other cases, and give the server's log an error.
-    this.#socket.destroy();
+    this.#deadline.clear();
+    // Of plain HTTP, nothing is read after the response: the callback of `onread` says so.
+    const lingers = reply.kind === 'response' && this.#request.scheme === 'http';
+    if (lingers) this.#lingering.add(this.#socket);
+    else this.#socket.destroy();
     this.#onReply(this, reply);
   }
-}
-
-function onTimeout(exchange: HttpExchange): void {
-  exchange.expire();
 }

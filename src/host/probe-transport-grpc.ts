@@ -9,6 +9,7 @@ import http2, {
 import { STATUS_CODES } from 'node:http';
 import { goQuote, joinHostPort } from '../kubelet/probes/go-text.ts';
 import type { GrpcHealthReply } from '../kubelet/probes/probe-transport.ts';
+import { Deadline } from './probe-transport-deadline.ts';
 import { type Attempt, dialAddress } from './probe-transport-exchange.ts';
 
 /** What is asked, and of whom. */
@@ -68,7 +69,7 @@ const servingStatuses = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN']
 export class GrpcHealthCheck implements Attempt {
   readonly #target: GrpcHealthTarget;
   readonly #deadlineMs: number;
-  readonly #timer: NodeJS.Timeout;
+  readonly #deadline: Deadline;
   readonly #onReply: (check: GrpcHealthCheck, reply: GrpcHealthReply) => void;
   #session: ClientHttp2Session | undefined;
   #redialTimer: NodeJS.Timeout | undefined;
@@ -84,13 +85,13 @@ export class GrpcHealthCheck implements Attempt {
     this.#target = target;
     this.#deadlineMs = performance.now() + timeoutMs;
     this.#onReply = onReply;
-    this.#timer = setTimeout(() => this.#expire(), timeoutMs);
+    this.#deadline = new Deadline(timeoutMs, () => this.#expire());
     this.#dial();
   }
 
   abort(): void {
     this.#isSettled = true;
-    clearTimeout(this.#timer);
+    this.#deadline.clear();
     clearTimeout(this.#redialTimer);
     this.#session?.destroy();
   }

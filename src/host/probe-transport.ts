@@ -8,8 +8,10 @@ import type {
   TransportFailure,
 } from '../kubelet/probes/probe-transport.ts';
 import { transportFailures } from '../kubelet/probes/transport-failures.ts';
+import { Deadline } from './probe-transport-deadline.ts';
 import { dialFailure } from './probe-transport-errors.ts';
 import { type Attempt, dialAddress, HttpExchange } from './probe-transport-exchange.ts';
+import { LingeringSockets } from './probe-transport-lingering.ts';
 import { GrpcHealthCheck, type GrpcHealthTarget } from './probe-transport-grpc.ts';
 
 /** Attempts that one signal may end, each with its promise's `reject`. */
@@ -18,9 +20,10 @@ type UnderWay = Map<Attempt, (reason: unknown) => void>;
 /**
  * Probes over this computer's sockets: a new connection for every attempt, no proxy, no cookies, certificates not
  * verified. HTTP/1.1 is written and read by hand, since `node:http` costs half as much CPU time again. Holds nothing
- * between attempts; those under way end with their signal.
+ * between attempts but, for a moment, their sockets; those under way end with their signal.
  */
 export class HostProbeTransport implements ProbeTransport {
+  readonly #lingering = new LingeringSockets();
   readonly #wires = new WeakMap<HttpProbeRequest, Buffer>(); // a probe sends the same request again and again
   readonly #underWay = new WeakMap<AbortSignal, UnderWay>(); // one listener a signal, however many attempts
 
@@ -28,7 +31,7 @@ export class HostProbeTransport implements ProbeTransport {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason as Error); // the contract: the reason, unwrapped
       const underWay = this.#underWayOf(signal);
-      const exchange = new HttpExchange(request, this.#wireOf(request), (self, reply) => {
+      const exchange = new HttpExchange(request, this.#wireOf(request), this.#lingering, (self, reply) => {
         underWay.delete(self);
         resolve(reply);
       });
@@ -94,7 +97,7 @@ export class HostProbeTransport implements ProbeTransport {
 /** Connects, and closes at once. */
 class TcpDial implements Attempt {
   readonly #socket: Socket;
-  readonly #timer: NodeJS.Timeout;
+  readonly #deadline: Deadline;
   #isOver = false;
 
   constructor(
@@ -108,7 +111,7 @@ class TcpDial implements Attempt {
       this.abort();
       onDone(this, failure);
     };
-    this.#timer = setTimeout(() => done(transportFailures.dialTimeout(host, port)), timeoutMs);
+    this.#deadline = new Deadline(timeoutMs, () => done(transportFailures.dialTimeout(host, port)));
     this.#socket = connectTcp({ host: dialAddress(host), port });
     this.#socket.on('connect', () => done(undefined));
     this.#socket.on('error', (error) => done(dialFailure(error, host, port)));
@@ -116,7 +119,7 @@ class TcpDial implements Attempt {
 
   abort(): void {
     this.#isOver = true;
-    clearTimeout(this.#timer);
+    this.#deadline.clear();
     this.#socket.destroy();
   }
 }
