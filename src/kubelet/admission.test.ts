@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Node, Pod, PodSpec } from '../api/gen/types.ts';
+import { refusalOf } from './admission.ts';
+
+const node: Node = { metadata: { name: 'node-1', labels: { disk: 'ssd', cores: '8' } } };
+const allocatable = { cpu: '2', memory: '1Gi', pods: '3' };
+
+function podOf(spec: Partial<PodSpec>, asks: Readonly<Record<string, string>> = {}): Pod {
+  return { spec: { containers: [{ name: 'c', resources: { requests: asks } }], ...spec } };
+}
+
+function reasonOf(pod: Pod, others: readonly Pod[] = []): string | undefined {
+  return refusalOf({ pod, others, allocatable, node })?.reason;
+}
+
+test('what is left after the other pods has to be enough', () => {
+  const half = podOf({}, { cpu: '1', memory: '512Mi' });
+  assert.equal(reasonOf(half, [half]), undefined);
+  assert.equal(reasonOf(podOf({}, { cpu: '1001m' }), [half]), 'OutOfcpu');
+  assert.equal(reasonOf(podOf({}, { memory: '513Mi' }), [half]), 'OutOfmemory');
+  assert.equal(reasonOf(podOf({}, { 'example.com/gpu': '1' })), 'OutOfexample.com/gpu');
+  assert.equal(reasonOf(podOf({}), [half, podOf({}), podOf({})]), 'OutOfpods');
+  assert.equal(
+    refusalOf({ pod: podOf({}, { memory: '1Gi' }), others: [half], allocatable, node })?.message,
+    "Node didn't have enough resource: memory, requested: 1073741824, used: 536870912, capacity: 1073741824",
+  );
+});
+
+test('selector and required affinity have to fit the labels', () => {
+  const requiring = (operator: string, key: string, values: readonly string[]): Pod => {
+    const nodeSelectorTerms = [{ matchExpressions: [{ key, operator, values }] }];
+    return podOf({
+      affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } } },
+    });
+  };
+  assert.equal(reasonOf(podOf({ nodeSelector: { disk: 'ssd' } })), undefined);
+  assert.equal(reasonOf(podOf({ nodeSelector: { disk: 'hdd' } })), 'NodeAffinity');
+  const fits: readonly (readonly [operator: string, key: string, values: readonly string[], fits: boolean])[] = [
+    ['In', 'disk', ['ssd', 'x'], true],
+    ['In', 'disk', ['x'], false],
+    ['NotIn', 'disk', ['x'], true],
+    ['NotIn', 'absent', ['x'], true],
+    ['Exists', 'disk', [], true],
+    ['Exists', 'absent', [], false],
+    ['DoesNotExist', 'absent', [], true],
+    ['Gt', 'cores', ['7'], true],
+    ['Gt', 'cores', ['8'], false],
+    ['Lt', 'cores', ['9'], true],
+  ];
+  for (const [operator, key, values, expected] of fits) {
+    assert.equal(reasonOf(requiring(operator, key, values)) === undefined, expected, `${operator} ${key} ${values}`);
+  }
+});
+
+test('a host port is taken by one pod at a time, per address and protocol', () => {
+  const listening = (hostPort: number, hostIP?: string, protocol?: string): Pod =>
+    podOf({
+      containers: [
+        {
+          name: 'c',
+          ports: [{ containerPort: 80, hostPort, ...(hostIP && { hostIP }), ...(protocol && { protocol }) }],
+        },
+      ],
+    });
+  assert.equal(reasonOf(listening(80), [listening(80)]), 'NodePorts');
+  assert.equal(reasonOf(listening(80), [listening(81)]), undefined);
+  assert.equal(reasonOf(listening(80, '10.0.0.1'), [listening(80, '10.0.0.2')]), undefined);
+  assert.equal(reasonOf(listening(80, '10.0.0.1'), [listening(80)]), 'NodePorts');
+  assert.equal(reasonOf(listening(80, undefined, 'UDP'), [listening(80)]), undefined);
+});
+
+test('what this node cannot give is refused by name', () => {
+  assert.equal(reasonOf(podOf({ os: { name: 'windows' } })), 'PodOSNotSupported');
+  assert.equal(
+    reasonOf(podOf({ securityContext: { sysctls: [{ name: 'kernel.x', value: '1' }] } })),
+    'SysctlForbidden',
+  );
+  const refusal = refusalOf({
+    pod: podOf({ runtimeClassName: 'kata', hostUsers: false }),
+    others: [],
+    allocatable,
+    node,
+  });
+  assert.deepEqual(refusal, {
+    reason: 'UnsupportedPodSpec',
+    message: 'spec.runtimeClassName is not supported by this node, spec.hostUsers is not supported by this node',
+  });
+});
