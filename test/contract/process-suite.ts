@@ -10,6 +10,7 @@ import type { Log } from '../../src/base/log.ts';
 import { hasReason } from '../../src/base/status-error.ts';
 import type { ContainerNotice, ProcessRuntime } from '../../src/cri/process/process-runtime.ts';
 import type { LinuxContainerResources } from '../../src/cri/runtime.ts';
+import { processesWith } from './processes-with.ts';
 import { plainSecurityContext } from './runtime-configs.ts';
 import { logTexts, RuntimeBench, type OpenedRuntime } from './runtime-suite.ts';
 
@@ -509,18 +510,6 @@ function restartTests(open: OpenProcessRuntime): void {
       assert.deepEqual([ended.exitCode, warnings.includes('containerLogLost')], [3, true]);
     } finally {
       await opened.close();
-    }
-  });
-}
-
-/** The numbers of this machine's processes that have `mark` among their words. */
-function processesWith(mark: string): string[] {
-  return fs.readdirSync('/proc').filter((name) => {
-    if (!/^\d+$/.test(name)) return false;
-    try {
-      return fs.readFileSync(`/proc/${name}/cmdline`, 'latin1').split('\0').includes(mark);
-    } catch {
-      return false; // gone meanwhile
     }
   });
 }
