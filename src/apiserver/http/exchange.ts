@@ -2,7 +2,8 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import type { HttpResponse } from '../../base/http.ts';
-import { StatusError } from '../../base/status-error.ts';
+import type { Log } from '../../base/log.ts';
+import { InvariantError, StatusError } from '../../base/status-error.ts';
 
 export const emptyBody = new Uint8Array(0);
 
@@ -68,4 +69,10 @@ export function endWith(target: Writable, body: string | Uint8Array, writeTimeou
 export async function discard(body: HttpResponse['body']): Promise<void> {
   if (typeof body === 'string' || body instanceof Uint8Array) return;
   await body[Symbol.asyncIterator]().return?.();
+}
+
+/** Handlers do not throw for what a client did, so it is a bug of ours; one that may have spoilt shared state goes on. */
+export function exchangeFailed(deps: { readonly log: Log }, error: unknown): void {
+  if (error instanceof InvariantError) throw error;
+  deps.log.error('exchangeFailed', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
 }

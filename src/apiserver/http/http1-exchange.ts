@@ -5,7 +5,16 @@ import { finished } from 'node:stream/promises';
 import type { HttpResponse } from '../../base/http.ts';
 import { StatusError } from '../../base/status-error.ts';
 import { errorResponse } from '../respond.ts';
-import { bodyTooLarge, discard, emptyBody, endWith, queryOf, splitUrl, writePieces } from './exchange.ts';
+import {
+  bodyTooLarge,
+  discard,
+  exchangeFailed,
+  emptyBody,
+  endWith,
+  queryOf,
+  splitUrl,
+  writePieces,
+} from './exchange.ts';
 import type { Connection, ExchangeDeps } from './https-listener.ts';
 
 export function serveHttp1(
@@ -18,9 +27,8 @@ export function serveHttp1(
     try {
       await exchange(deps, connection, request, response);
     } catch (error) {
-      if (!response.headersSent) response.writeHead(500, { connection: 'close' });
       response.destroy();
-      throw error; // handlers do not throw for what a client did, so this is ours
+      exchangeFailed(deps, error);
     }
   });
 }

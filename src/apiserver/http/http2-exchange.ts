@@ -2,7 +2,16 @@
 import http2 from 'node:http2';
 import type { HttpResponse } from '../../base/http.ts';
 import { errorResponse } from '../respond.ts';
-import { bodyTooLarge, discard, emptyBody, endWith, queryOf, splitUrl, writePieces } from './exchange.ts';
+import {
+  bodyTooLarge,
+  discard,
+  exchangeFailed,
+  emptyBody,
+  endWith,
+  queryOf,
+  splitUrl,
+  writePieces,
+} from './exchange.ts';
 import type { Connection, ExchangeDeps } from './https-listener.ts';
 
 export function serveHttp2(
@@ -24,7 +33,7 @@ export function serveHttp2(
       await exchange(deps, connection, stream, headers, controller.signal);
     } catch (error) {
       stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
-      throw error; // handlers do not throw for what a client did, so this is ours
+      exchangeFailed(deps, error);
     }
   });
 }

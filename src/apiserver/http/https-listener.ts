@@ -8,6 +8,7 @@
  * A client certificate that `clientCa` signed makes the user: CN is the name, each O a group. Without one the user is
  * `undefined`, and the handler answers 401.
  */
+import { setMaxListeners } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
@@ -137,7 +138,7 @@ export class HttpsListener {
       headersTimeout: this.#limits.headersTimeoutMs,
       requestTimeout: this.#limits.requestTimeoutMs,
       keepAliveTimeout: this.#limits.idleTimeoutMs,
-      connectionsCheckingInterval: 5_000,
+      connectionsCheckingInterval: Math.min(this.#limits.headersTimeoutMs, 5_000),
     });
     server.on('request', (request, response) => {
       // Only `#connected` hands out sockets, so it is a TLS socket.
@@ -187,6 +188,7 @@ export class HttpsListener {
 
   #connected(socket: tls.TLSSocket): void {
     const controller = new AbortController();
+    setMaxListeners(0, controller.signal); // one for each stream, and they are bounded
     const abort = (): void => controller.abort(new StatusError('ServiceUnavailable', 'the connection was closed'));
     const connection = { user: userOf(socket), signal: controller.signal, abort };
     this.#connections.set(socket, connection);
@@ -204,6 +206,19 @@ export class HttpsListener {
     this.#opening = undefined;
   }
 
+  /** Resolves when it is closed; rejects with the `InvariantError` of a request, after which nothing here can be trusted. */
+  done(): Promise<void> {
+    const { signal } = this.#scope;
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        if (this.#scope.failure === undefined) resolve();
+        else reject(this.#scope.failure);
+      };
+      if (signal.aborted) settle();
+      else signal.addEventListener('abort', settle, { once: true });
+    });
+  }
+
   /** Begins to listen. The port is the one that was asked for, or the one that the system chose for 0. */
   listen(port: number): Promise<{ readonly host: string; readonly port: number }> {
     const { host } = this.#options;
@@ -213,6 +228,7 @@ export class HttpsListener {
       this.#tls.listen({ host, port }, () => {
         this.#tls.off('error', onError);
         this.#tls.on('error', (error) => this.#log.error('httpsListenerFailed', { error: messageOf(error) }));
+        this.#http1.emit('listening'); // it starts to look for slow requests then
         // A TCP server that listens has an address of this kind.
         const address = this.#tls.address() as AddressInfo;
         resolve({ host, port: address.port });
@@ -223,19 +239,24 @@ export class HttpsListener {
   /** Takes no more connections, ends watches, waits for other requests at most `closeGraceMs`, and closes all. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#tls.close(() => resolve()));
-    this.#http1.closeIdleConnections();
+    this.#http1.close(); // the idle connections, and the look-out for slow requests
     for (const session of this.#sessions.keys()) session.close();
-    const deadline = setTimeout(() => {
-      for (const socket of this.#connections.keys()) socket.destroy();
-    }, this.#limits.closeGraceMs);
+    let timer: NodeJS.Timeout | undefined;
+    const graceOver = new Promise<'graceOver'>((resolve) => {
+      timer = setTimeout(() => resolve('graceOver'), this.#limits.closeGraceMs);
+    });
     for (const { abort } of this.#connections.values()) abort();
     try {
-      await this.#scope.close();
-      for (const socket of this.#connections.keys()) socket.end();
-      await closed;
+      const ended = this.#scope.close().then(() => 'ended' as const);
+      if ((await Promise.race([ended, graceOver])) === 'ended') {
+        for (const socket of this.#connections.keys()) socket.end();
+        await Promise.race([closed, graceOver]);
+      }
     } finally {
-      clearTimeout(deadline);
+      clearTimeout(timer);
+      for (const socket of this.#connections.keys()) socket.destroy();
     }
+    await closed;
   }
 }
 
