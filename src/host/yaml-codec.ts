@@ -2,7 +2,10 @@
 import { parse, stringify } from 'yaml';
 import type { YamlCodec } from '../apiserver/request-body.ts';
 
-/** One document; repeated keys are an error, and so are more than 100 aliases (a few lines could else fill the memory). */
+/**
+ * One document; repeated keys are an error, and so are more than 100 aliases (a few lines could else fill the
+ * memory).
+ */
 export const yamlCodec: YamlCodec = {
   parse(text) {
     // A round trip leaves only what JSON has: no dates, no NaN, no shared parts.

@@ -71,7 +71,7 @@ export async function discard(body: HttpResponse['body']): Promise<void> {
   await body[Symbol.asyncIterator]().return?.();
 }
 
-/** Handlers do not throw for what a client did, so it is a bug of ours; one that may have spoilt shared state goes on. */
+/** Handlers do not throw for what a client did, so it is a bug of ours; one that spoilt shared state is thrown on. */
 export function exchangeFailed(deps: { readonly log: Log }, error: unknown): void {
   if (error instanceof InvariantError) throw error;
   deps.log.error('exchangeFailed', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });

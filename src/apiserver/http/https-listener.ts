@@ -206,7 +206,10 @@ export class HttpsListener {
     this.#opening = undefined;
   }
 
-  /** Resolves when it is closed; rejects with the `InvariantError` of a request, after which nothing here can be trusted. */
+  /**
+   * Resolves when it is closed; rejects with the `InvariantError` of a request, after which nothing here can be
+   * trusted.
+   */
   done(): Promise<void> {
     const { signal } = this.#scope;
     return new Promise((resolve, reject) => {
