@@ -12,7 +12,7 @@ export interface CgroupLimits {
   readonly procsFiles: readonly string[];
   /** Whether the kernel has ended a process for want of memory. */
   wasOomKilled(): boolean;
-  /** Call when no process is left in it. */
+  /** Once no process is left in it; again does no harm. */
   remove(): void;
 }
 

@@ -197,6 +197,7 @@ export class ProcessContainer {
       this.#deps.log.warn('containerLogLost', { file: this.#base.logFile, error: messageOf(error) });
     }
     const isOom = exitCode === 137 && cgroup?.wasOomKilled() === true;
+    cgroup?.remove();
     const reason = isOom ? 'OOMKilled' : exitCode === 0 ? 'Completed' : 'Error';
     await this.#end({ kind: 'exited', startedWallMs, finishedWallMs, exitCode, reason, message: '' });
   }

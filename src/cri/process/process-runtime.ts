@@ -344,6 +344,7 @@ export class ProcessRuntime implements ContainerRuntime {
     this.#hostPorts.closeAll();
     await this.#launcher.close();
     await Promise.all([...this.#containers.values()].map((c) => c.stop(0, 0, new AbortController().signal)));
+    for (const { cgroup } of this.#prepared.values()) cgroup?.remove();
     await this.#scope.close(new Error('the process runtime was closed'));
     this.#events.breakOff('the process runtime was closed');
   }
