@@ -69,6 +69,8 @@ export function nextStory(
   }
 }
 
+const killText = 'SIGTERM goes to the container, which has no handler for it: SIGKILL follows after the grace period';
+
 type Told = ReturnType<typeof nextStory>;
 
 function onProbe(story: Story, attempt: ProbeAttempt): Told {
@@ -94,10 +96,10 @@ function onEvent(story: Story, event: Event): Told {
   const repeats = count > 1 ? ` (x${count})` : '';
   const toldEvents = new Map(story.toldEvents).set(uid, count);
   const tone: Tone = event.type === 'Warning' || reason === 'Killing' ? 'bad' : 'plain';
-  return {
-    story: { ...story, toldEvents, wasKilled: story.wasKilled || reason === 'Killing' },
-    lines: [{ what: 'event', text: `${reason.padEnd(10)}${message.trim()}${repeats}`, tone }],
-  };
+  const lines: StoryLine[] = [{ what: 'event', text: `${reason.padEnd(11)}${message.trim()}${repeats}`, tone }];
+  const isKilled = reason === 'Killing' && !story.wasKilled;
+  if (isKilled) lines.push({ what: 'state', text: killText, tone: 'plain' });
+  return { story: { ...story, toldEvents, wasKilled: story.wasKilled || isKilled }, lines };
 }
 
 function onPod(story: Story, pod: Pod): Told {
@@ -137,11 +139,12 @@ export function exitCodeText(exitCode: number): string {
 /** Why the container was restarted, in two sentences. */
 export function whyText(story: Story, options: { readonly graceSeconds: number; readonly container: string }): string {
   const { graceSeconds, container } = options;
-  const times = `${story.failureCount} times in a row`;
-  const first = `The liveness probe of container ${container} failed ${times} (${story.failureText}), so the kubelet killed the container.`;
-  const isKilled = story.exitCode === signalExitCodeMin + 9;
-  const how = isKilled
-    ? `It did not end on SIGTERM within its ${graceSeconds} s of grace, was ended by SIGKILL (exit code 137 = 128 + 9)`
-    : `It ended with exit code ${exitCodeText(story.exitCode ?? 0)}`;
-  return `${first}\n${how}, and was started again because the pod's restartPolicy is Always: RESTARTS is ${story.restartCount}.`;
+  const first = `The liveness probe of container ${container} failed ${story.failureCount} times in a row
+(${story.failureText}), so the kubelet killed the container.`;
+  const how =
+    story.exitCode === signalExitCodeMin + 9
+      ? `It did not end on SIGTERM within its ${graceSeconds} s of grace, was ended by SIGKILL (exit code 137 = 128 + 9),
+and was started again`
+      : `It ended with exit code ${exitCodeText(story.exitCode ?? 0)}, and was started again`;
+  return `${first}\n${how} because the pod's restartPolicy is Always: RESTARTS is ${story.restartCount}.`;
 }

@@ -1,5 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { messageOf } from '../base/status-error.ts';
+import { CliError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 import type { Flag, FlagValues } from './flags.ts';
 
@@ -19,6 +21,22 @@ export interface RunningCluster {
   readonly nodeName: string;
   readonly runtime: string;
   readonly kubeconfigPath: string;
+}
+
+/**
+ * Makes a directory and those above it that are missing, and checks that it can be written. One level at a time: Node's own
+ * recursive way never returns where the kernel says ENOENT for a new directory (`/proc`).
+ */
+export function makeDataDir(dataDir: string): void {
+  try {
+    const missing: string[] = [];
+    for (let at = dataDir; !fs.existsSync(at); at = path.dirname(at)) missing.unshift(at);
+    for (const directory of missing) fs.mkdirSync(directory, { mode: 0o700 });
+    fs.accessSync(dataDir, fs.constants.W_OK | fs.constants.X_OK);
+    if (!fs.statSync(dataDir).isDirectory()) throw new Error('it is no directory');
+  } catch (error) {
+    throw new CliError(`the data directory ${dataDir} cannot be written: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 export function pidFilePath(dataDir: string): string {

@@ -31,7 +31,8 @@ export class Timeline {
     this.#clearFooter();
     const spinner = spinnerFrames[this.#frame++ % spinnerFrames.length] ?? '';
     const seconds = (this.elapsedMs() / 1_000).toFixed(1).padStart(5);
-    this.#io.out(`${seconds}s  ${spinner}  RESTARTS ${story.restartCount}`);
+    const waits = story.wasKilled && story.restartCount === 0 ? ', waiting out the grace period' : '';
+    this.#io.out(`${seconds}s  ${spinner}  RESTARTS ${story.restartCount}${waits}`);
     this.#hasFooter = true;
   }
 

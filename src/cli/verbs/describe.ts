@@ -60,7 +60,7 @@ async function runDescribe(call: VerbCall): Promise<number> {
   if (errors.length === 1 && args.length === 2 && isNotFound(only) && found.length === 0) {
     return await describeByPrefix(call, deps, only, String(args[0]), String(args[1]));
   }
-  const withEvents = flags.has('show-events') ? flags.bool('show-events') : found.length <= 1 && errors.length === 0;
+  const withEvents = flags.bool('show-events');
   let isFirst = true;
   for (const { type, object } of found) {
     try {
@@ -134,7 +134,7 @@ async function describeByPrefix(
   const { items } = await listObjects(deps.connection, place, {}, chunkSize(flags), signal);
   const matching = items.filter((object) => object.metadata?.name?.startsWith(prefix) === true);
   if (matching.length === 0) throw notFound;
-  const withEvents = flags.has('show-events') ? flags.bool('show-events') : false;
+  const withEvents = flags.bool('show-events');
   for (const object of matching) {
     io.out(`${await describeOne(call, deps.connection, type, object, withEvents)}\n`);
   }

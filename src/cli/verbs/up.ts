@@ -11,6 +11,7 @@ import {
   dataDirOf,
   findRunning,
   liveletHome,
+  makeDataDir,
   removePidFile,
   startTicksOf,
   writePidFile,
@@ -81,12 +82,7 @@ function alreadyRuns(dataDir: string, running: RunningCluster): CliError {
 }
 
 async function startOrExplain({ flags, io }: VerbCall, dataDir: string): Promise<ClusterHandle> {
-  try {
-    fs.mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    fs.accessSync(dataDir, fs.constants.W_OK | fs.constants.X_OK);
-  } catch (error) {
-    throw new CliError(`the data directory ${dataDir} cannot be written: ${messageOf(error)}`, { cause: error });
-  }
+  makeDataDir(dataDir);
   const port = flags.has('port') ? flags.int('port') : await firstFreePort(defaultPort);
   const nodeName = flags.optional('node-name');
   // Loaded here, since it is most of the program: other verbs start without it.
@@ -186,12 +182,8 @@ async function runDetached(call: VerbCall): Promise<number> {
 }
 
 function openLog(dataDir: string, logPath: string): number {
-  try {
-    fs.mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    return fs.openSync(logPath, 'a', 0o600);
-  } catch (error) {
-    throw new CliError(`the data directory ${dataDir} cannot be written: ${messageOf(error)}`, { cause: error });
-  }
+  makeDataDir(dataDir);
+  return fs.openSync(logPath, 'a', 0o600);
 }
 
 function passedOn({ flags }: VerbCall): string[] {
