@@ -40,6 +40,7 @@ export class PodWorker {
   #state: PodState = { kind: 'waiting' };
   #step: AbortController | undefined; // of the step that runs now
   #isPoked = false; // something changed that the running step may not have seen
+  #hasFailed = false; // the last step, by an error
   readonly #unseenDeaths = new Set<string>(); // ids of containers that ended after the last look at the runtime
   #seenDead: ReadonlySet<string> = new Set(); // at the last look at the runtime
 
@@ -107,7 +108,11 @@ export class PodWorker {
       this.#isPoked = false;
       const delayMs = await this.#attempt((stepSignal) => this.#runStep(state, stepSignal), signal);
       if (this.#state !== state) continue;
-      if (state.kind === 'syncing' && (this.#isPoked || this.#unseenDeaths.size > 0)) continue;
+      if (state.kind === 'syncing' && (this.#isPoked || this.#unseenDeaths.size > 0)) {
+        if (!this.#hasFailed) continue;
+        await this.#wait(loopMs, signal); // the runtime does not answer: no sooner than a relist would see it
+        continue;
+      }
       await this.#wait(delayMs, signal);
     }
   }
@@ -128,12 +133,14 @@ export class PodWorker {
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     this.#step = controller;
+    this.#hasFailed = false;
     try {
       return await step(controller.signal);
     } catch (error) {
       if (signal.aborted) throw error;
       if (controller.signal.aborted) return 0; // interrupted: the new state says what is next
       if (!(error instanceof StatusError)) throw error;
+      this.#hasFailed = true;
       this.#deps.log.warn('podStepFailed', {
         podUid: podUidOf(this.#pod),
         podName: this.#pod.metadata?.name,

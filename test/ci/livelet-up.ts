@@ -42,6 +42,7 @@ function run(
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1;
       resolve({ code, stdout, stderr });
     });
+    child.stdin?.on('error', () => {}); // it may end without reading
     child.stdin?.end(input ?? '');
   });
 }

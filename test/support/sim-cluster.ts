@@ -10,6 +10,7 @@ import { TaskScope } from '../../src/base/task-scope.ts';
 import type { ApiClient } from '../../src/client/api-client.ts';
 import { bodyText } from '../../src/client/answer.ts';
 import { CorrelatingEventRecorder } from '../../src/client/correlating-event-recorder.ts';
+import { InProcessClient } from '../../src/client/in-process-client.ts';
 import { applyJsonPatch } from '../../src/host/json-patch.ts';
 import { Kubelet } from '../../src/kubelet/kubelet.ts';
 import type { ProbeAttempt } from '../../src/kubelet/probes/prober.ts';
@@ -24,6 +25,7 @@ import { SimRuntime } from '../../src/sim/sim-runtime.ts';
 import { tutorialImages, tutorialRules } from '../../src/sim/tutorial-scripts.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
+import { lossyHandler } from './lossy-handler.ts';
 
 setMaxListeners(0); // one signal ends everything here, so many listen to it
 export const never = new AbortController().signal;
@@ -62,9 +64,11 @@ export async function startSimCluster(seed: string, options: SimClusterOptions =
   const log = options.log ?? noLog;
   const clock = new VirtualClock({
     epochMs: Date.UTC(2026, 0, 1),
+    timersMax: 50_000, // ten times what a run needs
     ...(options.onFire === undefined ? {} : { onFire: options.onFire }),
   });
   const entropy = new SeededEntropy(seed);
+  const faults = options.faults ?? noFaults;
   const scope = new TaskScope();
   const nodeHandlers = new Map<string, HttpHandler>();
   const starting = startControlPlane(
@@ -92,7 +96,7 @@ export async function startSimCluster(seed: string, options: SimClusterOptions =
       clock,
       entropy: entropy.fork('runtime'),
       network,
-      faults: options.faults ?? noFaults,
+      faults,
       writeLog: (file, line) => files.append(file, line),
     },
     { images: options.images ?? tutorialImages, rules: options.rules ?? tutorialRules(gateway) },
@@ -100,7 +104,8 @@ export async function startSimCluster(seed: string, options: SimClusterOptions =
   );
   const startKubelet = () => {
     const nodeScope = new TaskScope(scope.signal);
-    const client = plane.clientOf(`system:node:${simNodeName}`, ['system:nodes']);
+    const user = { name: `system:node:${simNodeName}`, groups: ['system:nodes'] };
+    const client = new InProcessClient({ handle: lossyHandler('kubelet', plane.server.handle, faults, clock), user });
     const source = { component: 'kubelet', host: simNodeName };
     const recorder = new CorrelatingEventRecorder({ client, clock, entropy: entropy.fork('events'), log, source });
     const { onProbeAttempt } = options;
@@ -143,7 +148,7 @@ export async function startSimCluster(seed: string, options: SimClusterOptions =
     return { kubelet, scope: nodeScope };
   };
   const node = startKubelet();
-  await clock.advance(1_000); // registered and Ready
+  await clock.advance(1_000); // registered and Ready, if nothing got lost
   const client: ApiClient = plane.clientOf('kubernetes-admin', ['system:masters']);
   return {
     clock,

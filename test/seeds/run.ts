@@ -1,0 +1,73 @@
+/**
+ * `npm run sim -- --seed N`: one run, with what was armed. If it fails, one fault site after the other is disarmed, and
+ * the smallest set that still fails is printed. `npm run sim -- --count N [--from M]`: many, stops at the first failure.
+ */
+import { parseArgs } from 'node:util';
+import { runSeed } from './run-seed.ts';
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    count: { type: 'string' },
+    from: { type: 'string', default: '0' },
+    times: { type: 'boolean' },
+  },
+});
+
+async function failureOf(seed: string, disarmed: ReadonlySet<string>): Promise<string | undefined> {
+  try {
+    await runSeed(seed, disarmed);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+const sites = [
+  ...['runPodSandbox', 'stopPodSandbox', 'removePodSandbox', 'podSandboxStatus', 'listPodSandboxes', 'createContainer'],
+  ...[
+    'startContainer',
+    'stopContainer',
+    'removeContainer',
+    'containerStatus',
+    'listContainers',
+    'execSync',
+    'imageStatus',
+  ],
+].flatMap((verb) => [`cri.${verb}.lostRequest`, `cri.${verb}.lostReply`]);
+const otherSites = ['cri.stopContainer.hung', 'cri.pullImage.slow'];
+const apiSites = ['lostRequest', 'lostReply', 'slow', 'watchBreaks'].map((what) => `api.kubelet.${what}`);
+
+async function shrink(seed: string): Promise<void> {
+  const disarmed = new Set<string>();
+  for (const site of [...sites, ...otherSites, ...apiSites]) {
+    disarmed.add(site);
+    if ((await failureOf(seed, disarmed)) === undefined) disarmed.delete(site);
+  }
+  const needed = [...sites, ...otherSites, ...apiSites].filter((site) => !disarmed.has(site));
+  console.log(`fault sites that it needs: ${needed.join(', ') || 'none'}`);
+}
+
+if (values.seed !== undefined) {
+  const failure = await failureOf(values.seed, new Set());
+  if (failure === undefined) {
+    console.log(await runSeed(values.seed));
+  } else {
+    console.log(`seed ${values.seed}: ${failure}`);
+    await shrink(values.seed);
+    process.exitCode = 1;
+  }
+} else {
+  const from = Number(values.from);
+  const count = Number(values.count ?? 100);
+  for (let seed = from; seed < from + count; seed++) {
+    const beganMs = performance.now();
+    const failure = await failureOf(String(seed), new Set());
+    if (values.times === true) console.log(`seed ${seed}: ${Math.round(performance.now() - beganMs)} ms`);
+    if (failure === undefined) continue;
+    console.log(`seed ${seed}: ${failure}`);
+    process.exitCode = 1;
+    break;
+  }
+  if (process.exitCode !== 1) console.log(`${count} seeds from ${from}: all came to rest`);
+}
