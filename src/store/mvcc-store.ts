@@ -75,6 +75,12 @@ interface BegunTxn {
   readonly waiters: Waiter[];
 }
 
+interface BegunWrite {
+  /** `undefined`: a deletion. */
+  readonly item: KeyValue | undefined;
+  readonly txn: BegunTxn;
+}
+
 interface Waiter {
   resolve(): void;
   reject(error: unknown): void;
@@ -93,7 +99,7 @@ export class MvccStore implements Store {
   readonly #scope = new TaskScope();
   readonly #items = new Map<string, KeyValue>(); // durable
   readonly #keys = new SortedKeys(); // those of #items
-  readonly #begunWrites = new Map<string, { readonly item: KeyValue | undefined; readonly txn: BegunTxn }>(); // the last begun to each key; not durable
+  readonly #begunWrites = new Map<string, BegunWrite>(); // the last to each key, of those that are not durable
   readonly #queue: BegunTxn[] = []; // in no commit yet; in order, and after #inFlight
   #inFlight: readonly BegunTxn[] = []; // in the commit that is under way
   #isCommitting = false; // #commitAll runs

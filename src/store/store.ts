@@ -86,7 +86,7 @@ export type StoreEvent =
 
 /** Events of one or more whole revisions. */
 export interface WatchBatch {
-  /** In revision order; may be empty, when only `revision` moved (by `watchProgressRevisionsMax` or more, see `watch`). */
+  /** In revision order. Empty when only `revision` moved, by `watchProgressRevisionsMax` or more. */
   readonly events: readonly StoreEvent[];
   /** Every event under the prefix up to here has been delivered. */
   readonly revision: number;

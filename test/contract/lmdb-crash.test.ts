@@ -1,4 +1,4 @@
-/** Acknowledged means durable: a process that writes is killed at random moments, and what it was told must be there. */
+/** Acknowledged means durable: a process that writes is killed at random moments; what it was told must be there. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

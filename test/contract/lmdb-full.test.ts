@@ -19,7 +19,7 @@ test('a store that has no space left refuses writes, and goes on', { timeout: 60
     const run = await promisify(execFile)('sh', ['-c', command, process.execPath, child, directory]);
     const said = JSON.parse(run.stdout);
     assert.equal(said.refusals.length, 3);
-    // To LMDB, a write that is cut short is an input/output error; a full disk would be told from that by its free space.
+    // To LMDB, a write that is cut short is an input/output error; a full disk is told from that by its free space.
     for (const text of said.refusals) {
       assert.match(text, /^(no space left on device|cannot write to the store: Input\/output error)$/);
     }

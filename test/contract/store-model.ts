@@ -21,7 +21,10 @@ export type Recorded = Operation & { readonly askedAt: number; readonly answered
 
 type State = ReadonlyMap<string, KeyValue>;
 
-/** Throws an `AssertionError` that names the operation, unless `operations` fit `log`. The store began empty, at revision 0. */
+/**
+ * Throws an `AssertionError` that names the operation, unless `operations` fit `log`. The store began empty, at
+ * revision 0.
+ */
 export function checkHistory(log: readonly StoreEvent[], operations: readonly Recorded[]): void {
   const eventsByRevision = groupByRevision(log);
   const states = replay(eventsByRevision);

@@ -1,7 +1,10 @@
 /**
  * What every implementation of `Store` must pass. A runner calls it at the top of a test file:
  *
- *     storeSuite('MemoryStore', async () => { const store = new MemoryStore(); return { store, close: () => store.close() }; });
+ *     storeSuite('MemoryStore', async () => {
+ *       const store = new MemoryStore();
+ *       return { store, close: () => store.close() };
+ *     });
  */
 import assert from 'node:assert/strict';
 import { setMaxListeners } from 'node:events';

@@ -6,11 +6,11 @@
  *
  * The layout is that of LMDB 0.9's data version 2 as the npm package `lmdb` has it, with 24 bytes of page header:
  *
- *     page    0 number u64 | 8 transaction u64 | 16 pad u16 | 18 flags u16 | 20 lower u16, 22 upper u16 (or 20 count u32)
+ *     page    0 number u64 | 8 transaction u64 | 18 flags u16 | 20 lower u16, 22 upper u16 (overflow: 20 count u32)
  *             24 offsets of nodes u16; these, lower and upper count from byte 24
- *     meta    24 magic u32 | 28 version u32 | 32 - | 40 - | 48 free tree | 96 main tree | 144 last page u64 | 152 transaction u64
- *     tree    0 pad u32 (in the free tree of a meta: the page size) | 4 flags u16 | 6 depth u16 | 8.. counts | 40 root u64
- *     node    0 low u16, 2 high u16 | 4 flags u16 | 6 key size u16 | 8 key, data    (in a branch: 48 bits of page number)
+ *     meta    24 magic u32 | 28 version u32 | 48 free tree | 96 main tree | 152 transaction u64
+ *     tree    0 page size u32 (only in the free tree of a meta) | 6 depth u16 | 40 root page u64
+ *     node    0 size low u16, 2 high u16 | 4 flags u16 | 6 key size u16 | 8 key, data (in a branch: 0 page number u48)
  */
 import fs from 'node:fs';
 import { StatusError } from '../../base/status-error.ts';

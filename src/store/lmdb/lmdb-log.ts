@@ -45,7 +45,7 @@ export interface LmdbLogOptions {
   readonly log: Log;
 }
 
-/** Opens the file, and reads all that is in it. Throws what LMDB throws, and `InternalError` if something is damaged. */
+/** Opens the file, and reads all that is in it. Throws what LMDB throws; `InternalError` if something is damaged. */
 export function openLmdbLog(options: LmdbLogOptions): { log: CommitLog; items: KeyValue[]; revision: number } {
   const lmdb = open<Buffer, string>({
     path: options.directory,
