@@ -60,13 +60,20 @@ function checkShape(format: PatchFormat, value: unknown): void {
 }
 
 function applyJson(patch: JsonPatch, document: unknown, operations: readonly unknown[]): unknown {
+  let patched: unknown;
   try {
-    return patch(document, operations);
+    patched = patch(document, operations);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    const text = `the server rejected our request due to an error in our request`;
-    throw new StatusError('Invalid', text, { cause: error, details: {} });
+    throw cannotApply(error);
   }
+  if (patched === undefined) throw cannotApply(new Error('the whole object was removed'));
+  return patched;
+}
+
+function cannotApply(cause: Error): StatusError {
+  const text = 'the server rejected our request due to an error in our request';
+  return new StatusError('Invalid', text, { cause, details: {} });
 }
 
 /** Without the record of who set which field, an apply could not take fields away; so it is refused, not half done. */
