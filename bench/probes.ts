@@ -93,6 +93,25 @@ function bareHttp(port: number): Promise<void> {
   });
 }
 
+/** CPU time of one bare exchange when so many a second are begun, evenly: it wakes more often, so it costs more. */
+async function pacedNetUs(port: number, ratePerSecond: number): Promise<number> {
+  const { signal } = new AbortController();
+  const underWay = new Set<Promise<void>>();
+  const before = process.cpuUsage();
+  const fromMs = performance.now();
+  let count = 0;
+  for (let nowMs = fromMs; nowMs < fromMs + 2_000; nowMs = performance.now()) {
+    for (; count < ((nowMs - fromMs) / 1_000) * ratePerSecond; count++) {
+      const exchange = bareNet(port).finally(() => underWay.delete(exchange));
+      underWay.add(exchange);
+    }
+    await clock.sleep(1, 'bench.pace', signal);
+  }
+  await Promise.all(underWay);
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / count;
+}
+
 interface RateResult {
   readonly probesPerSecond: number;
   readonly latenessMsP99: number;
@@ -106,11 +125,11 @@ async function benchRate(port: number): Promise<BenchRow[]> {
   for (const rate of ratesPerSecond) {
     last = await runRate(port, rate);
     const kept = last.latenessMsP99 <= latenessMsMax && last.probesPerSecond >= 0.98 * rate;
-    console.error(`  ${rate}/s: ${JSON.stringify(last)}`);
-    if (!kept) break;
+    if (!kept) break; // it has fallen behind, and would only do so more
     best = last;
   }
   const shown = best ?? last;
+  const floorUs = await pacedNetUs(port, shown?.probesPerSecond ?? 0);
   const at = `at ${Math.round(shown?.probesPerSecond ?? 0)}/s`;
   return [
     {
@@ -131,6 +150,8 @@ async function benchRate(port: number): Promise<BenchRow[]> {
       name: `CPU for one HTTP probe in the prober, ${at}`,
       unit: 'us',
       ours: shown?.cpuUsPerProbe ?? Number.NaN,
+      floor: floorUs,
+      floorName: 'bare node:net at that rate',
       target: 100,
       better: 'lower',
     },
@@ -152,14 +173,18 @@ async function runRate(port: number, podCount: number): Promise<RateResult> {
   };
   const started = new Date(clock.wallMs() - 60_000).toISOString();
   const statuses = new Map<string, PodStatus>();
-  const failures: string[] = [];
+  let failureCount = 0;
   const prober = new ProbeManager(
     {
       clock,
       entropy: new HostEntropy(),
       transport,
       runtime: { execSync: () => Promise.reject(new Error('not asked for')) },
-      recorder: { event: (_object, _type, _reason, message) => failures.push(message) },
+      recorder: {
+        event: () => {
+          failureCount += 1;
+        },
+      },
       metrics: new PrometheusMetrics(),
       log: noLog,
       podStatus: (podUid) => statuses.get(podUid),
@@ -185,7 +210,6 @@ async function runRate(port: number, podCount: number): Promise<RateResult> {
   const untilMs = performance.now();
   const { user, system } = process.cpuUsage(before);
   await prober.close();
-  if (failures.length > 0) throw new Error(`${failures.length} probes failed, the first: ${failures[0]}`);
   const latenessMs: number[] = [];
   let probeCount = 0;
   for (const starts of startsMs.values()) {
@@ -200,7 +224,8 @@ async function runRate(port: number, podCount: number): Promise<RateResult> {
   latenessMs.sort((a, b) => a - b);
   return {
     probesPerSecond: probeCount / ((untilMs - fromMs) / 1_000),
-    latenessMsP99: latenessMs[Math.floor(latenessMs.length * 0.99)] ?? Number.NaN,
+    // A probe that fails against this server was not served in time: it counts as infinitely late.
+    latenessMsP99: latenessMs[Math.floor((latenessMs.length + failureCount) * 0.99)] ?? Number.POSITIVE_INFINITY,
     cpuUsPerProbe: (user + system) / probeCount,
   };
 }

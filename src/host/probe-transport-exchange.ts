@@ -150,10 +150,9 @@ export class HttpExchange implements Attempt {
     if (this.#isSettled) return;
     this.#isSettled = true;
     this.#deadline.clear();
-    // Of plain HTTP, nothing is read after the response: the callback of `onread` says so.
-    const lingers = reply.kind === 'response' && this.#request.scheme === 'http';
-    if (lingers) this.#lingering.add(this.#socket);
-    else this.#socket.destroy();
+    if (reply.kind === 'failed') this.#socket.destroy();
+    else if (this.#request.scheme === 'http') this.#lingering.add(this.#socket); // `onread` has read its last
+    else if (this.#breakHttp2 === undefined) this.#socket.destroySoon(); // after TLS's goodbye; HTTP/2 has its own
     this.#onReply(this, reply);
   }
 }

@@ -62,9 +62,9 @@ const codeByHttpStatus: Readonly<Record<number, string>> = {
 const servingStatuses = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'] as const;
 
 /**
- * One health check: connects (again and again, as a blocking gRPC dial does), then calls, all within one timeout. Over
- * node:http2, since one unary call with a message of one field is less code than a library's configuration, starts in a
- * millisecond instead of 30, and its failures can have grpc-go's words.
+ * One health check: connects (again and again, as a blocking gRPC dial does), then calls, all within one timeout.
+ * Over node:http2, since one unary call with a message of one field is less code than a library's configuration,
+ * starts in a millisecond instead of 30, and its failures can have grpc-go's words.
  */
 export class GrpcHealthCheck implements Attempt {
   readonly #target: GrpcHealthTarget;

@@ -4,8 +4,9 @@ const lingerMs = 10; // from once to twice this; upstream lets its probe sockets
 
 /**
  * Sockets whose answer has been read, and whose server was told `Connection: close`. The server is given a moment to
- * close first: then the TIME_WAIT is not on our side, where thousands of probes a second would use up the ports, and the
- * server sees a clean end, which a reset would not be. Nothing is read in the meantime, and one timer serves them all.
+ * close first: then the TIME_WAIT is not on our side, where thousands of probes a second would use up the ports, and
+ * the server sees a clean end, which a reset would not be. Nothing is read in the meantime, and one timer serves them
+ * all.
  */
 export class LingeringSockets {
   #young: Socket[] = []; // added since the last sweep

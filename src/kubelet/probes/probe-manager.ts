@@ -67,7 +67,8 @@ export class ProbeManager implements Prober {
     Startup: new ResultsCache(),
   } as const satisfies Record<ProbeType, ResultsCache>;
   readonly #attemptsWaiting = new Set<ProbeWorker>(); // in order; empty unless the bound is reached
-  #attemptsInFlight = 0; // at most attemptsInFlightMax
+  readonly #idleRunners: ((worker: ProbeWorker | undefined) => void)[] = []; // empty while #attemptsWaiting is not
+  #runnerCount = 0; // at most attemptsInFlightMax; each makes one attempt at a time, and then the next
 
   constructor(deps: ProbeManagerDeps, options: ProbeManagerOptions, signal: AbortSignal) {
     this.#deps = deps;
@@ -89,6 +90,7 @@ export class ProbeManager implements Prober {
       onEnded: (worker) => this.#forgetWorker(worker),
       onAttempt: deps.onAttempt === undefined ? undefined : (attempt) => deps.onAttempt?.(attempt),
     };
+    this.#scope.signal.addEventListener('abort', () => this.#endRunners(), { once: true });
     this.#scope.start((scopeSignal) => this.#guard(() => this.#queue.run(scopeSignal)));
   }
 
@@ -213,23 +215,28 @@ export class ProbeManager implements Prober {
   }
 
   #requestAttempt(worker: ProbeWorker): void {
-    if (this.#attemptsInFlight >= (this.#options.attemptsInFlightMax ?? attemptsInFlightMaxDefault)) {
+    const idle = this.#idleRunners.pop();
+    if (idle !== undefined) return idle(worker);
+    if (this.#runnerCount >= (this.#options.attemptsInFlightMax ?? attemptsInFlightMaxDefault)) {
       this.#attemptsWaiting.add(worker);
       return;
     }
-    this.#attemptsInFlight += 1;
-    this.#scope.start((signal) => this.#guard(() => this.#attempt(worker, signal)));
+    this.#runnerCount += 1;
+    this.#scope.start((signal) => this.#guard(() => this.#runAttempts(worker, signal)));
   }
 
-  /** Runs an attempt, and then those that waited for its place, one after the other. */
-  async #attempt(first: ProbeWorker, signal: AbortSignal): Promise<void> {
-    try {
-      for (let worker: ProbeWorker | undefined = first; worker !== undefined; worker = this.#takeWaiting()) {
-        await worker.attempt(signal);
-      }
-    } finally {
-      this.#attemptsInFlight -= 1;
+  /** Makes attempts one after the other: those that wait, or else the next that is asked for. */
+  async #runAttempts(first: ProbeWorker, signal: AbortSignal): Promise<void> {
+    for (let worker: ProbeWorker | undefined = first; worker !== undefined && !signal.aborted;) {
+      await worker.attempt(signal);
+      worker = this.#takeWaiting() ?? (await this.#nextWorker(signal));
     }
+  }
+
+  /** `undefined`: there will be none any more. */
+  #nextWorker(signal: AbortSignal): Promise<ProbeWorker | undefined> {
+    if (signal.aborted) return Promise.resolve(undefined);
+    return new Promise((resolve) => this.#idleRunners.push(resolve));
   }
 
   #takeWaiting(): ProbeWorker | undefined {
@@ -238,6 +245,10 @@ export class ProbeManager implements Prober {
       return worker;
     }
     return undefined;
+  }
+
+  #endRunners(): void {
+    for (const idle of this.#idleRunners.splice(0)) idle(undefined);
   }
 
   async #guard(body: () => Promise<void>): Promise<void> {

@@ -113,11 +113,17 @@ export class ProbeWorker implements Due {
     if (this.#phase === 'ended' || status === undefined) return this.#waitForTick();
     const startedWallMs = this.#deps.clock.wallMs();
     const startedMonoMs = this.#deps.clock.monoMs();
-    let outcome = await this.#try(status, signal);
-    for (let tries = 1; tries < triesMax && outcome.kind === 'error' && !this.#isEnded(); tries++) {
-      outcome = await this.#try(status, signal);
-    }
-    if (this.#isEnded()) return;
+    let outcome: ProbeOutcome;
+    let tries = 0;
+    do {
+      try {
+        outcome = await this.#handler(status, this.#state.containerId, signal);
+      } catch (error) {
+        if (signal.aborted || error instanceof InvariantError) throw error;
+        outcome = unknownError(messageOf(error));
+      }
+      if (this.#isEnded()) return;
+    } while (outcome.kind === 'error' && ++tries < triesMax);
     this.#conclude(outcome, startedWallMs, this.#deps.clock.monoMs() - startedMonoMs);
     this.#waitForTick();
   }
@@ -157,15 +163,6 @@ export class ProbeWorker implements Due {
     if (this.#phase === 'ended') return;
     this.#phase = 'waiting';
     this.#deps.queue.schedule(this, this.#isTriggered ? this.#deps.clock.monoMs() : this.#nextTickMonoMs);
-  }
-
-  async #try(status: PodStatus, signal: AbortSignal): Promise<ProbeOutcome> {
-    try {
-      return await this.#handler(status, this.#state.containerId, signal);
-    } catch (error) {
-      if (signal.aborted || error instanceof InvariantError) throw error;
-      return unknownError(messageOf(error));
-    }
   }
 
   #isEnded(): boolean {

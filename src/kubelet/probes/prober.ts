@@ -31,7 +31,7 @@ export interface ProbeAttempt {
   readonly durationMs: number;
   /** Consecutive attempts with this outcome, this one included. */
   readonly consecutive: number;
-  /** How many of them change the stored result. */
+  /** How many of them change the stored result; 0: no number of errors does. */
   readonly threshold: number;
 }
 
