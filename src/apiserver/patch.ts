@@ -3,7 +3,7 @@ import { invalid, invalidError } from '../api/field-error.ts';
 import { isJsonObject, mergePatch } from '../api/patch/merge-patch.ts';
 import { strategicMerge } from '../api/patch/strategic-merge.ts';
 import type { HttpRequest } from '../base/http.ts';
-import { StatusError } from '../base/status-error.ts';
+import { StatusError, hasReason } from '../base/status-error.ts';
 import { patchFormat, unsupportedMediaType } from './negotiate.ts';
 import type { PatchFormat } from './negotiate.ts';
 import { parseJson, textOf } from './request-body.ts';
@@ -31,9 +31,7 @@ export function parsePatch(request: HttpRequest, jsonPatch: JsonPatch): ParsedPa
     case 'merge':
       return { apply: (_model, document) => mergePatch(document, value) };
     default:
-      return {
-        apply: (model, document) => (isJsonObject(document) ? strategicMerge(model, document, value) : document),
-      };
+      return { apply: (model, document) => applyStrategic(model, document, value) };
   }
 }
 
@@ -56,6 +54,17 @@ function checkShape(format: PatchFormat, value: unknown): void {
     const found = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
     const text = `error decoding patch: json: cannot unmarshal ${found} into Go value of type map[string]interface {}`;
     throw new StatusError('BadRequest', text);
+  }
+}
+
+/** Upstream calls some patches that cannot be merged its own error (500); the client made them, so here they are 400. */
+function applyStrategic(model: string, document: unknown, patch: unknown): unknown {
+  if (!isJsonObject(document)) return document;
+  try {
+    return strategicMerge(model, document, patch);
+  } catch (error) {
+    if (hasReason(error, 'InternalError')) throw new StatusError('BadRequest', error.message, { cause: error });
+    throw error;
   }
 }
 
