@@ -228,5 +228,17 @@ function keep(file: string, certPem: string, key: KeyObject): Identity {
     fs.closeSync(descriptor);
   }
   fs.renameSync(temporary, file);
+  syncDirectory(path.dirname(file));
   return { certificate: new X509Certificate(certPem), certPem, key, keyPem };
+}
+
+/** Makes the new name durable. */
+function syncDirectory(directory: string): void {
+  if (process.platform === 'win32') return; // directories cannot be opened there
+  const descriptor = fs.openSync(directory, 'r');
+  try {
+    fs.fsyncSync(descriptor);
+  } finally {
+    fs.closeSync(descriptor);
+  }
 }

@@ -104,8 +104,8 @@ export class History {
   async *watch(options: WatchOptions, signal: AbortSignal): AsyncGenerator<WatchBatch, void, undefined> {
     const watcher: Watcher = {
       prefix: options.prefix,
-      nextRevision: options.fromRevision,
-      reportedRevision: options.fromRevision - 1,
+      nextRevision: Math.max(1, options.fromRevision),
+      reportedRevision: Math.max(1, options.fromRevision) - 1,
       wake: undefined,
     };
     const onAbort = (): void => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setMaxListeners } from 'node:events';
 import { test } from 'node:test';
 import { StatusError } from '../base/status-error.ts';
 import { settle } from '../sim/virtual-clock.ts';
@@ -35,6 +36,7 @@ class ManualLog implements CommitLog {
 }
 
 const { signal } = new AbortController();
+setMaxListeners(0, signal); // thousands of transactions wait on it at once
 
 function setUp(options: { dataBytesMax?: number } = {}) {
   const log = new ManualLog();

@@ -95,8 +95,8 @@ export interface WatchBatch {
 export interface WatchOptions {
   readonly prefix: string;
   /**
-   * The first revision wanted: to go on after a list at revision N, N + 1. `Expired` if it was compacted away. If it is
-   * still to come, the watch waits for it.
+   * The first revision wanted: to go on after a list at revision N, N + 1. 0 and 1 are the beginning. `Expired` if it
+   * was compacted away. If it is still to come, the watch waits for it.
    */
   readonly fromRevision: number;
 }

@@ -77,6 +77,15 @@ function startTests(storeTest: StoreTest): void {
     assert.deepEqual((await watching).map(describeEvent), ['3 put /a 3 (was 2@2)']);
   });
 
+  storeTest('a watch from 0 is one from the beginning, and from below it is none', async ({ store }, signal) => {
+    const watching = watchUntil(store, { prefix: '/', fromRevision: 0 }, 1, signal);
+    await write(store, signal, put('/a', '1'));
+    assert.deepEqual((await watching).map(describeEvent), ['1 put /a 1']);
+    for (const fromRevision of [-1, 0.5, NaN]) {
+      await assert.rejects(watchUntil(store, { prefix: '/', fromRevision }, 1, signal), { reason: 'Invalid' });
+    }
+  });
+
   storeTest('what is acknowledged between a list and its watch is not lost', async ({ store }, signal) => {
     await write(store, signal, put('/a', '1'));
     const { revision } = await store.range({ prefix: '/' }, signal);

@@ -47,6 +47,8 @@ export interface LmdbLogOptions {
 
 /** Opens the file, and reads all that is in it. Throws what LMDB throws; `InternalError` if something is damaged. */
 export function openLmdbLog(options: LmdbLogOptions): { log: CommitLog; items: KeyValue[]; revision: number } {
+  const dataFile = path.join(options.directory, 'data.mdb');
+  const isNew = !fs.existsSync(dataFile);
   const lmdb = open<Buffer, string>({
     path: options.directory,
     noSubdir: false,
@@ -60,13 +62,14 @@ export function openLmdbLog(options: LmdbLogOptions): { log: CommitLog; items: K
   try {
     for (const name of ['data.mdb', 'lock.mdb']) fs.chmodSync(path.join(options.directory, name), 0o600);
     const epoch = takeOver(lmdb, options.directory);
+    if (isNew) for (const each of [options.directory, path.dirname(options.directory)]) syncDirectory(each);
     const { items, checksums, state } = load(lmdb); // after it: from here on nobody else can write
     lmdb.resetReadTxn(); // a reader that stays keeps old pages from being used again
     const log = new LmdbLog({ ...options, lmdb, epoch, checksums, checksum: state.checksum });
     return { log, items, revision: state.revision };
   } catch (error) {
     closeQuietly(lmdb);
-    throw error instanceof RangeError ? damaged(path.join(options.directory, 'data.mdb'), error) : error;
+    throw error instanceof RangeError ? damaged(dataFile, error) : error;
   }
 }
 
@@ -236,6 +239,17 @@ function isNoSpace(error: unknown, directory: string): boolean {
     return bavail * bsize < fullBytes;
   }
   return [ENOSPC, EDQUOT, EFBIG, mapFullCode].some((code) => code === error.code);
+}
+
+/** Makes the names in it durable: without it, a new file may be on the disk, but under no name. */
+function syncDirectory(directory: string): void {
+  if (process.platform === 'win32') return; // directories cannot be opened there
+  const descriptor = fs.openSync(directory, 'r');
+  try {
+    fs.fsyncSync(descriptor);
+  } finally {
+    fs.closeSync(descriptor);
+  }
 }
 
 function closeQuietly(lmdb: Lmdb): void {
