@@ -38,6 +38,7 @@ export function refusalOf(input: AdmissionInput): Refusal | undefined {
 function refusedByFields({ pod: { spec }, node }: AdmissionInput): Refusal | undefined {
   const system = node?.status?.nodeInfo?.operatingSystem ?? 'linux';
   if (spec?.os !== undefined && spec.os.name !== system) {
+    // The words are upstream's.
     const message = "Failed to admit pod as the OS field doesn't match node OS";
     return { reason: 'PodOSNotSupported', message };
   }

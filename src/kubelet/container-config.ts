@@ -26,7 +26,10 @@ export interface ContainerConfigInput {
   readonly memoryCapacityBytes: number;
 }
 
-/** What the runtime is told to make; fails with the text of CreateContainerConfigError. Upstream: `generateContainerConfig`. */
+/**
+ * What the runtime is told to make; fails with the text of CreateContainerConfigError. Upstream:
+ * `generateContainerConfig`.
+ */
 export function containerConfigOf(input: ContainerConfigInput): ContainerConfig {
   const { pod, container, restartCount, envs } = input;
   const values = new Map(envs.map(({ key, value }) => [key, value]));

@@ -11,8 +11,9 @@ export interface EnvValue {
 }
 
 /**
- * The environment of a container: `envFrom` first, then `env` in order, each with `$(NAME)` replaced by what was defined
- * before it. Fails with upstream's texts when something it refers to is missing. Upstream: `makeEnvironmentVariables`.
+ * The environment of a container: `envFrom` first, then `env` in order, each with `$(NAME)` replaced by what was
+ * defined before it. Fails with upstream's texts when something it refers to is missing. Upstream:
+ * `makeEnvironmentVariables`.
  */
 export async function containerEnv(
   objects: ObjectReader,

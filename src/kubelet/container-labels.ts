@@ -64,7 +64,9 @@ export function restartCountOf(instance: RuntimeContainerStatus): number {
   return Number.isInteger(written) && written >= 0 ? written : instance.metadata.attempt;
 }
 
-/** Where and how this instance leaves its termination message. `File` at the default path if nothing is written on it. */
+/**
+ * Where and how this instance leaves its termination message. `File` at the default path if nothing is written on it.
+ */
 export function terminationMessageOf(instance: RuntimeContainerStatus): { readonly fallsBackToLogs: boolean } {
   return { fallsBackToLogs: instance.annotations[terminationPolicyAnnotation] === 'FallbackToLogsOnError' };
 }

@@ -26,8 +26,9 @@ export interface LogReaderDeps {
 }
 
 /**
- * The output of a container from its log file at `path`, in pieces. Ends at the end of the file; while following, when the
- * container no longer runs and all of it was read. Goes on in the new file after a rotation. A missing file is empty.
+ * The output of a container from its log file at `path`, in pieces. Ends at the end of the file; while following, when
+ * the container no longer runs and all of it was read. Goes on in the new file after a rotation. A missing file is
+ * empty.
  */
 export async function* readContainerLog(
   deps: LogReaderDeps,
@@ -90,7 +91,9 @@ async function waitForMore(
   }
 }
 
-/** Shown text with the offset behind it, until the end of the file; a last line without its newline is left for later. */
+/**
+ * Shown text with the offset behind it, until the end of the file; a last line without its newline is left for later.
+ */
 async function* readPieces(
   file: OpenFile,
   from: number,

@@ -1,8 +1,8 @@
 const firstDelayMs = 10_000;
 const maxDelayMs = 300_000;
 const resetAfterMs = 600_000; // a fixed 10 minutes, upstream
-// Kills by a probe come in steps of its period, so a delay often ends at the very moment of one. Upstream then always comes
-// some milliseconds after the end, for want of speed; with this much allowed we decide the same.
+// Kills by a probe come in steps of its period, so a delay often ends at the very moment of one. Upstream then always
+// comes some milliseconds after the end, for want of speed; with this much allowed we decide the same.
 const slackMs = 100;
 
 interface Entry {
@@ -11,9 +11,9 @@ interface Entry {
 }
 
 /**
- * Back-off per key: 10 s, doubling to 300 s, no jitter; forgotten when 10 minutes went well. Keys belong to a pod and go
- * with it. Two users with their own instance: restarts after a crash (section 4.2) and image pulls (4.4).
- * Upstream: `flowcontrol.Backoff`.
+ * Back-off per key: 10 s, doubling to 300 s, no jitter; forgotten when 10 minutes went well. Keys belong to a pod and
+ * go with it. Two users with their own instance: restarts after a crash (section 4.2) and image pulls (4.4). Upstream:
+ * `flowcontrol.Backoff`.
  */
 export class DoublingBackoff {
   readonly #byPod = new Map<string, Map<string, Entry>>(); // pod uid -> key; bounded by the pods of the node

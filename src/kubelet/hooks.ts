@@ -12,7 +12,8 @@ import { resolveProbePort } from './probes/probe-port.ts';
 import type { HttpProbeRequest, TransportFailure } from './probes/probe-transport.ts';
 
 const userAgent = 'kube-lifecycle/1.34';
-const httpHookTimeoutMs = 24 * 3_600_000; // upstream has no limit of its own; the caller's grace period or delete ends it
+// Upstream has no limit of its own: the grace period of the kill ends a hook, or the deletion of the pod.
+const httpHookTimeoutMs = 24 * 3_600_000;
 const plainHttpAnswer = 'server gave HTTP response to HTTPS client';
 
 export interface HookTarget {

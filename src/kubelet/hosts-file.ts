@@ -15,8 +15,8 @@ const nodeHostsPath = '/etc/hosts';
 const nodeHostsBytesMax = 1_024 * 1_024;
 
 /**
- * The content of a pod's /etc/hosts; `undefined`: it keeps the machine's, since it is on the machine's network and adds no
- * aliases.
+ * The content of a pod's /etc/hosts; `undefined`: it keeps the machine's, since it is on the machine's network and
+ * adds no aliases.
  */
 export async function hostsFileOf(
   files: Pick<NodeFiles, 'readTail'>,

@@ -21,8 +21,8 @@ const reasonsByPrefix = {
 type PullContext = Pick<NodeContext, 'clock' | 'recorder' | 'runtime'>;
 
 /**
- * Gets the images of containers by their pull policy, one pull at a time, with a back-off per pod and image (section 4.4).
- * Writes the events of pulling. Upstream: `images.ImageManager`.
+ * Gets the images of containers by their pull policy, one pull at a time, with a back-off per pod and image (section
+ * 4.4). Writes the events of pulling. Upstream: `images.ImageManager`.
  */
 export class ImagePulls {
   readonly #context: PullContext;

@@ -82,7 +82,7 @@ test('a runtime that forgot everything costs the pod its last state, not its res
   await world.close();
 });
 
-test('shutdown ends the containers within its bound, leaves the objects, and the next kubelet runs them again', async () => {
+test('shutdown ends the containers within its bound, and the next kubelet runs the pods again', async () => {
   const world = await startKubeletWorld('shutdown', { scripts: { stubborn } });
   await world.create('stubborn', { containers: [containerOf('c', 'stubborn')] });
   await world.create('polite');

@@ -121,8 +121,8 @@ function hasSucceeded(container: Container, runtimePod: RuntimePod): boolean {
 }
 
 /**
- * Init containers and sidecars. Looks from the last to the first, since instances of earlier ones may have been removed:
- * the last one that ran tells how far the pod got. Returns whether the pod has been initialised.
+ * Init containers and sidecars. Looks from the last to the first, since instances of earlier ones may have been
+ * removed: the last one that ran tells how far the pod got. Returns whether the pod has been initialised.
  */
 function decideInit(input: PodActionsInput, draft: Draft): boolean {
   const { pod, runtimePod } = input;

@@ -12,8 +12,8 @@ interface Tally {
 }
 
 /**
- * A pod's phase from its container statuses (section 6.1 of the behaviour sheet). `isTornDown`: the kubelet has ended it,
- * and nothing of it will run again, whatever the restart policy. Upstream: `getPhase`.
+ * A pod's phase from its container statuses (section 6.1 of the behaviour sheet). `isTornDown`: the kubelet has ended
+ * it, and nothing of it will run again, whatever the restart policy. Upstream: `getPhase`.
  */
 export function podPhaseOf(pod: Pod, statuses: readonly ContainerStatus[], isTornDown: boolean): PodPhase {
   const statusByName = new Map(statuses.map((status) => [status.name, status]));

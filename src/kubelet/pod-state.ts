@@ -18,7 +18,9 @@ export type PodState =
 
 /** Why and how a pod is ended. */
 export interface PodEnding {
-  /** `finished`: it ran to its end, was rejected or ran out of time. `shutdown`: this kubelet stops; the pod lives on. */
+  /**
+   * `finished`: it ran to its end, was rejected or ran out of time. `shutdown`: this kubelet stops; the pod lives on.
+   */
   readonly cause: 'deleted' | 'removed' | 'finished' | 'shutdown';
   /** Replaces every container's own grace period; `undefined`: their own. Only ever gets shorter. */
   readonly graceSeconds: number | undefined;

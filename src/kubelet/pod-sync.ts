@@ -48,7 +48,10 @@ type PreparedVolumes =
 const mountRetryFirstMs = 500;
 const mountRetryMaxMs = 122_000; // upstream: 2 min 2 s
 
-/** What is done with one pod: the steps that its worker calls, one at a time. Upstream: `Kubelet.SyncPod` and its likes. */
+/**
+ * What is done with one pod: the steps that its worker calls, one at a time. Upstream: `Kubelet.SyncPod` and its
+ * likes.
+ */
 export class PodSync {
   readonly #deps: PodSyncDeps;
   readonly #images: ImagePulls;

@@ -30,8 +30,8 @@ export interface StartSite {
 }
 
 /**
- * Image, config, create, start, postStart, each with its events (section 4.5). Returns why the container does not run, or
- * `undefined`. Rejects only with `signal.reason` and for bugs.
+ * Image, config, create, start, postStart, each with its events (section 4.5). Returns why the container does not run,
+ * or `undefined`. Rejects only with `signal.reason` and for bugs.
  */
 export async function startContainer(
   context: NodeContext,

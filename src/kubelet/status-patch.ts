@@ -3,8 +3,8 @@ import { isTerminalPhase } from './pod-names.ts';
 import { ownConditionTypes } from './pod-conditions.ts';
 
 /**
- * What is to be in the API, from what the kubelet computed. A terminal phase is withheld while containers may still run,
- * and is never left again; with it the pod is not ready. Upstream: `mergePodStatus`.
+ * What is to be in the API, from what the kubelet computed. A terminal phase is withheld while containers may still
+ * run, and is never left again; with it the pod is not ready. Upstream: `mergePodStatus`.
  */
 export function statusToWrite(pod: Pod, computed: PodStatus, mayHaveRunning: boolean): PodStatus {
   const inApi = pod.status ?? {};
@@ -41,8 +41,8 @@ const ownFields = [
 ] as const satisfies readonly (keyof PodStatus)[];
 
 /**
- * The strategic merge patch that turns the status `from` into `to`, with only what differs; `undefined` if nothing does.
- * Conditions are merged by type, so those of others stay as they are.
+ * The strategic merge patch that turns the status `from` into `to`, with only what differs; `undefined` if nothing
+ * does. Conditions are merged by type, so those of others stay as they are.
  */
 export function statusPatch(from: PodStatus, to: PodStatus): Readonly<Record<string, unknown>> | undefined {
   const patch: Record<string, unknown> = {};

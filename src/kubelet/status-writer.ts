@@ -34,9 +34,9 @@ export interface StatusWriterDeps {
 }
 
 /**
- * Holds the kubelet's own view of every pod's status, and brings it to the API: at once on a change, and every 10 s what
- * failed or drifted. Writes of one pod never overlap. Also sends the final DELETE of a finished pod (section 7.1).
- * Upstream: `status.Manager`.
+ * Holds the kubelet's own view of every pod's status, and brings it to the API: at once on a change, and every 10 s
+ * what failed or drifted. Writes of one pod never overlap. Also sends the final DELETE of a finished pod (section
+ * 7.1). Upstream: `status.Manager`.
  */
 export class StatusWriter {
   readonly #deps: StatusWriterDeps;

@@ -15,7 +15,8 @@ const podMessagesBytesMax = 12 * 1_024; // of all containers together
 /** What ended containers left as their last words (section 4.8). Read once per instance. */
 export class TerminationMessages {
   readonly #context: Pick<NodeContext, 'files' | 'layout'>;
-  readonly #byPod = new Map<string, ReadonlyMap<string, string>>(); // pod uid -> container id -> message; of instances that exist
+  // Pod uid -> container id -> message; of instances that exist.
+  readonly #byPod = new Map<string, ReadonlyMap<string, string>>();
 
   constructor(context: Pick<NodeContext, 'files' | 'layout'>) {
     this.#context = context;

@@ -24,8 +24,8 @@ export interface VolumesResult {
 }
 
 /**
- * Makes the volumes of pods: emptyDir (always on disk), hostPath, and files from config maps, secrets and the downward API,
- * which are brought up to date on every sync. Other types are refused by name.
+ * Makes the volumes of pods: emptyDir (always on disk), hostPath, and files from config maps, secrets and the downward
+ * API, which are brought up to date on every sync. Other types are refused by name.
  */
 export class Volumes {
   readonly #files: NodeFiles;
