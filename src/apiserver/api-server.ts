@@ -85,6 +85,7 @@ export class ApiServer {
   readonly #whenReady: Promise<void>;
   #markReady: () => void = () => {};
   #isReady = false;
+  #wasReady = false; // who asks before gets 503; who asks after run() has ended is still answered from the store
 
   constructor(deps: ApiServerDeps, options: ApiServerOptions = {}) {
     this.#deps = deps;
@@ -199,6 +200,7 @@ export class ApiServer {
       scope.start((taskSignal) => runEventExpiry({ store, clock, log, cache }, ttlMs, taskSignal));
       scope.start((taskSignal) => runCompaction({ store, clock, log }, taskSignal));
       this.#isReady = true;
+      this.#wasReady = true;
       this.#markReady();
       await aborted(scope.signal);
     } catch (error) {
@@ -247,6 +249,7 @@ export class ApiServer {
     }
     if (verb === undefined) throw wrongMethod();
     if (!isTrusted(user)) throw forbidResource(user, verb, route);
+    if (!this.#wasReady) throw starting();
     return this.#objects.handle(request, route, verb, signal);
   }
 
@@ -270,6 +273,10 @@ export class ApiServer {
 }
 
 const fillPatienceMs = 60_000;
+
+function starting(): StatusError {
+  return new StatusError('ServiceUnavailable', 'the server is starting', { details: { retryAfterSeconds: 1 } });
+}
 
 function wantsPretty(request: HttpRequest): boolean {
   const pretty = request.query.get('pretty');

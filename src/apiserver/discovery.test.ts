@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { test } from 'node:test';
-import { startApi } from '../../test/support/api-calls.ts';
+import { admin, startApi } from '../../test/support/api-calls.ts';
 import type { Json } from '../../test/support/api-calls.ts';
+import { noLog } from '../base/log.ts';
+import { noMetrics } from '../base/metrics.ts';
+import { SeededEntropy } from '../sim/seeded-entropy.ts';
+import { VirtualClock } from '../sim/virtual-clock.ts';
+import { MemoryStore } from '../store/memory-store.ts';
+import { ApiServer } from './api-server.ts';
 
 function golden(name: string): Json {
   return JSON.parse(fs.readFileSync(`test/data/goldens/wire/${name}.json`, 'utf8'));
@@ -83,18 +89,26 @@ test('version and health', async () => {
   const { text } = await api.call('GET', '/readyz?verbose');
   assert.equal(text, '[+]ping ok\n[+]log ok\n[+]etcd ok\n[+]informer-sync ok\nreadyz check passed\n');
   await api.close();
-  const { status } = await api.server.handle(
-    {
-      method: 'GET',
-      path: '/readyz',
-      query: new URLSearchParams(),
-      headers: {},
-      body: '',
-      user: { name: 'x', groups: [] },
-    },
-    new AbortController().signal,
-  );
-  assert.equal(status, 500); // it no longer runs
+  assert.equal((await api.call('GET', '/readyz')).status, 500); // it no longer runs
+});
+
+test('a server that has not begun to run is alive, but not ready, and says so', async () => {
+  const never = new AbortController().signal;
+  const clock = new VirtualClock({ epochMs: 0 });
+  const server = new ApiServer({
+    store: new MemoryStore(),
+    clock,
+    entropy: new SeededEntropy('x'),
+    log: noLog,
+    metrics: noMetrics,
+    nodes: () => Promise.reject(new Error('no nodes')),
+    jsonPatch: (document) => document,
+  });
+  const get = async (path: string) => {
+    const request = { method: 'GET', path, query: new URLSearchParams(), headers: {}, body: '', user: admin };
+    return (await server.handle(request, never)).status;
+  };
+  assert.deepEqual([await get('/livez'), await get('/readyz'), await get('/api/v1/pods')], [200, 500, 503]);
 });
 
 test('OpenAPI: kubectl finds that fields are checked by the server, how lists merge, and every reference', async () => {

@@ -48,10 +48,7 @@ export function decodeStored(kind: string, apiVersion: string, value: string, re
   return JSON.parse(objectText(wireHead(kind, apiVersion), value, revision)) as FullObject;
 }
 
-/**
- * One version of one object, shared by everyone who looks at it: parsed at most once, and encoded at most once for each
- * representation.
- */
+/** One version of one object, shared by everyone who looks at it, and parsed only when somebody does. */
 export class StoredObject implements KeyValue {
   readonly key: string;
   readonly value: string;
@@ -74,5 +71,10 @@ export class StoredObject implements KeyValue {
   get object(): FullObject {
     this.#object ??= decodeStored(this.#kind, this.#apiVersion, this.value, this.modRevision);
     return this.#object;
+  }
+
+  /** Forgets the parsed form, which is some times as large as the text; it is made again when it is asked for. */
+  release(): void {
+    this.#object = undefined;
   }
 }

@@ -20,7 +20,7 @@ export interface CacheEvent {
   readonly previous: StoredObject | undefined;
   /** `previous` as it is shown when it goes out of sight: with the revision of this event. */
   gone(): StoredObject;
-  /** Lines of watch streams, by representation: encoded once for all watchers. */
+  /** Lines of watch streams, by representation: encoded once for all watchers; emptied once all of them have theirs. */
   readonly lines: Map<string, string | Uint8Array>;
 }
 
@@ -101,6 +101,9 @@ export class WatchCache {
     this.#history.push(cacheEvent);
     if (this.#history.length >= 2 * historyEventsMax) this.#trim();
     for (const watcher of this.#watchers) watcher.onEvent(cacheEvent);
+    // In the history only the texts stay: few watchers come back for them.
+    cacheEvent.lines.clear();
+    previous?.release();
   }
 
   #cacheEvent(
@@ -110,12 +113,11 @@ export class WatchCache {
   ): CacheEvent | undefined {
     const last = previous ?? current;
     if (last === undefined) return undefined; // the delete of what was never seen
-    let gone: StoredObject | undefined;
     return {
       revision,
       current,
       previous,
-      gone: () => (gone ??= new StoredObject(this.#options, { ...plain(last), modRevision: revision })),
+      gone: () => new StoredObject(this.#options, { ...plain(last), modRevision: revision }),
       lines: new Map(),
     };
   }
