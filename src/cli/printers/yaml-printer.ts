@@ -19,7 +19,7 @@ class YamlWriter {
   #line = '';
 
   text(): string {
-    return [...this.#lines, this.#line].join('\n') + (this.#line === '' ? '' : '\n');
+    return `${[...this.#lines, this.#line].join('\n')}\n`;
   }
 
   node(value: unknown, indent: number, place: Place): void {

@@ -1,0 +1,57 @@
+import { connectionOver } from '../../src/cli/api-connection.ts';
+import type { CliIo } from '../../src/cli/cli-io.ts';
+import { run } from '../../src/cli/main.ts';
+import { InProcessClient } from '../../src/client/in-process-client.ts';
+import { admin, startApi } from './api-calls.ts';
+
+export interface CliResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Surroundings without a cluster, a home or a terminal; what is printed is kept. */
+export function quietIo(
+  clock: CliIo['clock'],
+  stdin = '',
+): { readonly io: CliIo; readonly printed: () => Omit<CliResult, 'code'> } {
+  let stdout = '';
+  let stderr = '';
+  const io: CliIo = {
+    env: {},
+    homeDir: '/nonexistent',
+    stdin: (async function* () {
+      yield await Promise.resolve(Buffer.from(stdin));
+    })(),
+    stdoutIsTty: false,
+    clock,
+    out: (text) => {
+      stdout += typeof text === 'string' ? text : Buffer.from(text).toString('utf8');
+    },
+    err: (text) => {
+      stderr += text;
+    },
+  };
+  return { io, printed: () => ({ stdout, stderr }) };
+}
+
+/** The CLI against a real API server in this process, in virtual time. `close` fails if a timer is left. */
+export async function startCli(deps: Parameters<typeof startApi>[0] = {}) {
+  const api = await startApi(deps);
+  const client = new InProcessClient({ handle: api.server.handle, user: admin });
+  return {
+    api,
+    /** Runs one command line, with `stdin` at its standard input, until it ends or `signal` aborts. */
+    async cli(words: readonly string[], stdin = '', signal = new AbortController().signal): Promise<CliResult> {
+      const { io, printed } = quietIo(api.clock, stdin);
+      const connect: NonNullable<Parameters<typeof run>[1]['connect']> = (flags) => {
+        const named = flags.optional('namespace');
+        const scope = { namespace: named ?? 'default', namespaceIsExplicit: named !== undefined, timeoutMs: 0 };
+        return connectionOver(client, scope, io);
+      };
+      const code = await run(words, { io, connect }, signal);
+      return { code, ...printed() };
+    },
+    close: () => api.close(),
+  };
+}
