@@ -5,7 +5,6 @@
 import { apiVersionOf } from '../api/resources.ts';
 import type { ResourceType, Verb } from '../api/resources.ts';
 import type { HttpRequest, HttpResponse } from '../base/http.ts';
-import { StatusError } from '../base/status-error.ts';
 import type { Discovery, ServedResource } from './discovery.ts';
 import { encodeOpenApiV2 } from './openapi-v2-protobuf.ts';
 import { collectSchemas, listSchema, schemaName } from './openapi-schemas.ts';
@@ -109,7 +108,10 @@ export class OpenApi {
 function answer(request: HttpRequest, document: Document): HttpResponse {
   const headers = { 'content-type': document.contentType, etag: `"${document.etag}"`, vary: 'Accept' };
   const hash = request.query.get('hash');
-  if (hash !== null && hash !== document.etag) throw new StatusError('NotFound', 'the document has another hash now');
+  if (hash !== null && hash !== document.etag) {
+    // The client has an old index; upstream leads it to the document of today, too.
+    return { status: 301, headers: { location: `${request.path}?hash=${document.etag}` }, body: '' };
+  }
   if (request.headers['if-none-match'] === headers.etag) return { status: 304, headers, body: '' };
   // An address with a hash always means the same document.
   const caching = hash === null ? 'no-cache, private' : 'public, immutable, max-age=31536000';

@@ -57,7 +57,9 @@ function checkShape(format: PatchFormat, value: unknown): void {
   }
 }
 
-/** Upstream calls some patches that cannot be merged its own error (500); the client made them, so here they are 400. */
+/**
+ * Upstream calls some patches that cannot be merged its own error (500); the client made them, so here they are 400.
+ */
 function applyStrategic(model: string, document: unknown, patch: unknown): unknown {
   if (!isJsonObject(document)) return document;
   try {
