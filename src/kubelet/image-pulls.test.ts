@@ -78,3 +78,16 @@ test('a container that cannot be created says why', async () => {
   assert.ok((await world.events('p')).includes('Warning Failed x2 Error: no space'));
   await world.close();
 });
+
+test('a sandbox that never gets an address is made again about once a second, not as fast as possible', async () => {
+  const world = await startKubeletWorld('no-address');
+  const { runtime } = world.noted;
+  const list = runtime.listPodSandboxes;
+  runtime.listPodSandboxes = async (filter, signal) =>
+    (await list(filter, signal)).map((sandbox) => ({ ...sandbox, ips: [] }));
+  await world.create('p');
+  await world.clock.advance(20_000);
+  const made = world.noted.take().filter((call) => call.startsWith('runPodSandbox')).length;
+  assert.ok(made > 10 && made < 40, String(made));
+  await world.close();
+});

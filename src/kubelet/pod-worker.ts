@@ -14,6 +14,7 @@ const failedRetryMs = 10_000; // upstream: backOffPeriod
 const retryJitter = 0.5; // times 1 to 1.5
 // A container that keeps ending is not shown as running until it has lived so long; upstream's relist hides up to 1 s.
 const repeatSettleMs = 250;
+const changesInARowMax = 8; // then something undoes what a sync does: no faster than upstream's loop any more
 const loopMs = 1_000; // upstream's main loop looks once a second for pods that are due
 
 export interface PodWorkerDeps {
@@ -39,6 +40,7 @@ export class PodWorker {
   #pod: Pod; // the newest version seen
   #state: PodState = { kind: 'waiting' };
   #step: AbortController | undefined; // of the step that runs now
+  #changesInARow = 0; // syncs that found something to change, one right after the other
   #isPoked = false; // something changed that the running step may not have seen
   #hasFailed = false; // the last step, by an error
   readonly #unseenDeaths = new Set<string>(); // ids of containers that ended after the last look at the runtime
@@ -208,8 +210,10 @@ export class PodWorker {
   }
 
   #delayAfter(outcome: SyncOutcome): number {
+    this.#changesInARow = outcome.kind === 'changed' ? this.#changesInARow + 1 : 0;
     switch (outcome.kind) {
       case 'changed':
+        if (this.#changesInARow > changesInARowMax) return loopMs;
         return outcome.isRepeat ? repeatSettleMs : 0;
       case 'finished':
         return 0;
