@@ -66,8 +66,9 @@ export function openConnection(flags: FlagValues, io: CliIo): ApiConnection {
 }
 
 /**
- * `--kubeconfig`, else `$KUBECONFIG`, else the cluster that runs on `livelet up`'s data directory, else `~/.kube/config`,
- * else the data directory's kubeconfig though nothing runs there (so that the error names the address).
+ * `--kubeconfig`, else `$KUBECONFIG`, else the cluster that runs on `livelet up`'s data directory, else
+ * `~/.kube/config`, else the data directory's kubeconfig though nothing runs there (so that the error names the
+ * address).
  */
 export function kubeconfigPathOf(flags: FlagValues, io: CliIo): { file?: string; kubeconfig?: string; home?: string } {
   const named = flags.optional('kubeconfig');

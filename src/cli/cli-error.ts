@@ -49,7 +49,8 @@ export function errorText(error: unknown): string {
   const known = knownText(error);
   if (known !== undefined) return `${known}\n`;
   const message = messageOf(error);
-  return message.startsWith('error: ') ? `${message}\n` : `error: ${message}\n`;
+  const text = message.startsWith('error: ') ? message : `error: ${message}`;
+  return text.endsWith('\n') ? text : `${text}\n`;
 }
 
 export function exitCodeOf(error: unknown): number {
@@ -79,7 +80,9 @@ function invalidText(error: StatusError): string {
   return `${subject}: \n${lines.map((line) => `* ${line}\n`).join('')}`;
 }
 
-/** The server was not reached at all, as against one that answered 503: only then there is an error of Node behind it. */
+/**
+ * The server was not reached at all, as against one that answered 503: only then there is an error of Node behind it.
+ */
 export function isUnreachable(error: unknown): boolean {
   return hasReason(error, 'ServiceUnavailable') && error.cause instanceof Error;
 }

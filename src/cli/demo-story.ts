@@ -1,6 +1,6 @@
 /**
- * What `livelet demo` tells, as a pure state machine: probe attempts, events and pod states go in, lines of the timeline
- * come out, until the restart was seen and the new instance is well.
+ * What `livelet demo` tells, as a pure state machine: probe attempts, events and pod states go in, lines of the
+ * timeline come out, until the restart was seen and the new instance is well.
  */
 import type { Event, Pod } from '../api/gen/types.ts';
 import type { ProbeAttempt } from '../main/livelet.ts';

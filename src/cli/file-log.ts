@@ -5,7 +5,10 @@ import { formatMicroTime } from '../api/time.ts';
 
 const fileBytesMax = 8 * 1_024 * 1_024; // then it becomes FILE.1, and a new one begins
 
-/** Appends each line as JSON to `file`, of which it keeps the last two of bounded size. What cannot be written is lost. */
+/**
+ * Appends each line as JSON to `file`, of which it keeps the last two of bounded size. What cannot be written is
+ * lost.
+ */
 export function fileLog(file: string, clock: Clock): Log {
   let writtenBytes = sizeOf(file);
   const write = (level: string, event: string, fields: LogFields = {}): void => {

@@ -2,15 +2,18 @@ import { parseDuration } from '../api/duration.ts';
 import { goQuote } from '../api/go-text.ts';
 import { CliError } from './cli-error.ts';
 
-/** One flag, spelt as kubectl (pflag) spells it: `-n x`, `-nx`, `-n=x`, `--namespace x`, `--namespace=x`, `-wA`, `--wait=false`. */
+/**
+ * One flag, spelt as kubectl (pflag) spells it: `-n x`, `-nx`, `-n=x`, `--namespace x`, `--namespace=x`, `-wA`,
+ * `--wait=false`.
+ */
 export interface Flag {
   /** Without dashes. */
   readonly name: string;
   /** One letter. */
   readonly short?: string;
   /**
-   * `bool` takes a value only after `=`. `strings` may be repeated, and splits at commas. `int` is whole. `duration` is Go's
-   * (`1m30s`), read as milliseconds.
+   * `bool` takes a value only after `=`. `strings` may be repeated, and splits at commas. `int` is whole. `duration`
+   * is Go's (`1m30s`), read as milliseconds.
    */
   readonly kind: 'bool' | 'string' | 'strings' | 'int' | 'duration';
   readonly help: string;

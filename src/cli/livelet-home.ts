@@ -14,7 +14,9 @@ export function liveletHome(env: Readonly<Record<string, string | undefined>>, h
 /** The cluster that runs on a data directory, as `livelet up` wrote it down in `livelet.pid`. */
 export interface RunningCluster {
   readonly pid: number;
-  /** When the process started, in clock ticks since boot where the system tells (Linux), to know it from a later one. */
+  /**
+   * When the process started, in clock ticks since boot where the system tells (Linux), to know it from a later one.
+   */
   readonly startTicks: string;
   readonly startedAt: string;
   readonly url: string;
@@ -24,8 +26,8 @@ export interface RunningCluster {
 }
 
 /**
- * Makes a directory and those above it that are missing, and checks that it can be written. One level at a time: Node's own
- * recursive way never returns where the kernel says ENOENT for a new directory (`/proc`).
+ * Makes a directory and those above it that are missing, and checks that it can be written. One level at a time:
+ * Node's own recursive way never returns where the kernel says ENOENT for a new directory (`/proc`).
  */
 export function makeDataDir(dataDir: string): void {
   try {
@@ -69,7 +71,10 @@ export function removePidFile(dataDir: string): void {
   fs.rmSync(pidFilePath(dataDir), { force: true });
 }
 
-/** When process `pid` started, in clock ticks since boot; `''` where the system does not tell or there is no such process. */
+/**
+ * When process `pid` started, in clock ticks since boot; `''` where the system does not tell or there is no such
+ * process.
+ */
 export function startTicksOf(pid: number): string {
   try {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');

@@ -87,7 +87,7 @@ async function runVerb(words: readonly string[], deps: RunDeps, signal: AbortSig
 }
 
 function parseVerbFlags(name: string, flags: readonly Flag[], words: readonly string[]): ReturnType<typeof parseFlags> {
-  if (name === '__complete') return parseFlags([helpFlag], ['--', ...words]); // its words are somebody else's command line
+  if (name === '__complete') return parseFlags([helpFlag], ['--', ...words]); // of another command
   try {
     return parseFlags(flags, words);
   } catch (error) {

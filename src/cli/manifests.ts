@@ -23,8 +23,9 @@ const stdinName = '-';
 const manifestBytesMax = 64 * 1_024 * 1_024;
 
 /**
- * Reads all that `-f` names: files, directories (with `recursive` those below too), glob patterns, `-` for stdin. A path that does
- * not exist fails everything; a document that cannot be used is told to `onError`, and the rest goes on.
+ * Reads all that `-f` names: files, directories (with `recursive` those below too), glob patterns, `-` for stdin. A
+ * path that does not exist fails everything; a document that cannot be used is told to `onError`, and the rest goes
+ * on.
  */
 export async function* readManifests(
   filenames: readonly string[],

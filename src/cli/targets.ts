@@ -6,7 +6,10 @@ import type { CliIo } from './cli-io.ts';
 import { namespaceFor, readManifests } from './manifests.ts';
 import type { ResourceTypes } from './resource-types.ts';
 
-/** What a command line points at: one object, or all of a kind that fit the selectors. `namespace` absent: all, or none. */
+/**
+ * What a command line points at: one object, or all of a kind that fit the selectors. `namespace` absent: all, or
+ * none.
+ */
 export type Target =
   | {
       readonly kind: 'object';
@@ -52,7 +55,10 @@ Example resource specifications include:
    '<resource> <name>'
    '<resource>'`;
 
-/** Reads `TYPE NAME...`, `TYPE/NAME...`, `TYPE,TYPE`, `all`, or the objects named in files. Upstream: `resource.Builder`. */
+/**
+ * Reads `TYPE NAME...`, `TYPE/NAME...`, `TYPE,TYPE`, `all`, or the objects named in files. Upstream:
+ * `resource.Builder`.
+ */
 export async function resolveTargets(options: TargetOptions, deps: TargetDeps, signal: AbortSignal): Promise<Targets> {
   if (options.filenames.length > 0) return await targetsOfFiles(options, deps, signal);
   const args = multiplied(options.args);

@@ -1,6 +1,6 @@
 /**
- * What `apply` sends: a strategic merge patch that carries over what changed from the last applied configuration to the new one,
- * and leaves alone what others have set. Upstream: `strategicpatch.CreateThreeWayMergePatch`.
+ * What `apply` sends: a strategic merge patch that carries over what changed from the last applied configuration to
+ * the new one, and leaves alone what others have set. Upstream: `strategicpatch.CreateThreeWayMergePatch`.
  */
 import { models } from '../api/gen/models.ts';
 import type { FieldSchema, ModelTable } from '../api/schema.ts';
@@ -8,8 +8,8 @@ import type { FieldSchema, ModelTable } from '../api/schema.ts';
 export type JsonMap = Readonly<Record<string, unknown>>;
 
 /**
- * `original`: as applied last (`undefined`: never). `modified`: as applied now. `current`: as it is. Adds and changes come from
- * comparing current with modified; removals from comparing original with modified. `{}`: nothing to do.
+ * `original`: as applied last (`undefined`: never). `modified`: as applied now. `current`: as it is. Adds and changes
+ * come from comparing current with modified; removals from comparing original with modified. `{}`: nothing to do.
  * `model`: its name in `gen/models.ts`; `undefined`: a JSON merge patch, for kinds that are not known here.
  */
 export function threeWayPatch(

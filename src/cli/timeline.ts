@@ -1,7 +1,10 @@
 import type { CliIo } from './cli-io.ts';
 import type { Story, StoryLine, Tone } from './demo-story.ts';
 
-/** Lines with the time since the start; on a terminal in colour, and with a line below them that is drawn again and again. */
+/**
+ * Lines with the time since the start; on a terminal in colour, and with a line below them that is drawn again and
+ * again.
+ */
 export class Timeline {
   readonly #io: CliIo;
   readonly #startedMs: number;

@@ -9,7 +9,9 @@ export interface VerbCall {
   readonly io: CliIo;
   /** Aborted by Ctrl-C or SIGTERM. */
   readonly signal: AbortSignal;
-  /** Opens the connection that `flags` (default: the call's own) and the environment name; closed when the verb ends. */
+  /**
+   * Opens the connection that `flags` (default: the call's own) and the environment name; closed when the verb ends.
+   */
   connect(flags?: FlagValues): ApiConnection;
   /** All verbs by name. */
   readonly verbs: VerbTable;

@@ -7,8 +7,9 @@ export interface ManifestDocuments {
 }
 
 /**
- * Splits a file into its documents and decodes them as kubectl does: JSON if it begins with a brace, else YAML 1.1 (so `yes`
- * is true, `010` is 8, a date is a string). Documents without content are left out. A later key wins over an equal earlier one.
+ * Splits a file into its documents and decodes them as kubectl does: JSON if it begins with a brace, else YAML 1.1
+ * (so `yes` is true, `010` is 8, a date is a string). Documents without content are left out. A later key wins over
+ * an equal earlier one.
  */
 export function decodeDocuments(text: string): ManifestDocuments {
   const withoutMark = text.startsWith('\uFEFF') ? text.slice(1) : text;

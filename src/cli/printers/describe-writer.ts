@@ -119,7 +119,8 @@ export function rfc1123z(wallMs: number, zoneMinutesAt: (wallMs: number) => numb
   const two = (value: number): string => String(value).padStart(2, '0');
   const east = Math.abs(zoneMinutes);
   const zone = `${zoneMinutes < 0 ? '-' : '+'}${two(Math.trunc(east / 60))}${two(east % 60)}`;
-  const date = `${two(local.getUTCDate())} ${monthNames[local.getUTCMonth()]} ${String(local.getUTCFullYear()).padStart(4, '0')}`;
+  const year = String(local.getUTCFullYear()).padStart(4, '0');
+  const date = `${two(local.getUTCDate())} ${monthNames[local.getUTCMonth()]} ${year}`;
   const time = `${two(local.getUTCHours())}:${two(local.getUTCMinutes())}:${two(local.getUTCSeconds())}`;
   return `${dayNames[local.getUTCDay()]}, ${date} ${time} ${zone}`;
 }

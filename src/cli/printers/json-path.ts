@@ -1,6 +1,6 @@
 /**
- * kubectl's JSONPath templates, as far as scripts use them: text, `{.a.b}`, `['key']`, `[0]`, `[-1]`, `[1:3]`, `[*]`, `..name`,
- * `[?(@.type=="Ready")]`, `{range …}{end}` and quoted text. A path that leads nowhere prints nothing.
+ * kubectl's JSONPath templates, as far as scripts use them: text, `{.a.b}`, `['key']`, `[0]`, `[-1]`, `[1:3]`, `[*]`,
+ * `..name`, `[?(@.type=="Ready")]`, `{range …}{end}` and quoted text. A path that leads nowhere prints nothing.
  */
 import { CliError } from '../cli-error.ts';
 

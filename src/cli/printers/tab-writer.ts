@@ -1,7 +1,7 @@
 /**
- * Lays out text whose cells end in tabs, as Go's `text/tabwriter` does for kubectl. A column is a run of consecutive lines
- * that have a tab-terminated cell at that place; its width is that of its widest cell plus the padding. Text after the last
- * tab of a line belongs to no column, so it is never padded.
+ * Lays out text whose cells end in tabs, as Go's `text/tabwriter` does for kubectl. A column is a run of consecutive
+ * lines that have a tab-terminated cell at that place; its width is that of its widest cell plus the padding. Text
+ * after the last tab of a line belongs to no column, so it is never padded.
  */
 export interface TabWriterOptions {
   /** Least width of a column, padding included. */

@@ -37,8 +37,8 @@ export interface TableOptions {
 }
 
 /**
- * Prints tables one after another, as for a list and then its watch events: headers once, columns that never get narrower.
- * Upstream: `HumanReadablePrinter`.
+ * Prints tables one after another, as for a list and then its watch events: headers once, columns that never get
+ * narrower. Upstream: `HumanReadablePrinter`.
  */
 export class TablePrinter {
   readonly #options: TableOptions;

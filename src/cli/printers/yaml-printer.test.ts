@@ -5,7 +5,8 @@ import { decodeDocuments } from '../yaml-documents.ts';
 import { toYaml } from './yaml-printer.ts';
 
 const goldens = 'test/data/goldens';
-const recorded = fs.readdirSync(goldens).filter((name) => name.endsWith('.yaml') && name !== 'pods.yaml'); // the one that was written by hand
+// All but the one that was written by hand.
+const recorded = fs.readdirSync(goldens).filter((name) => name.endsWith('.yaml') && name !== 'pods.yaml');
 
 for (const name of recorded) {
   test(`${name}, as kubectl printed it, is printed the same again`, () => {
@@ -107,19 +108,7 @@ test('keys are in the order of Go: digits by their number, letters last', () => 
     .trimEnd()
     .split('\n')
     .map((line) => line.slice(0, line.lastIndexOf(':')));
-  assert.deepEqual(printed, [
-    '"1"',
-    '"01"',
-    'A1',
-    'a2b',
-    'a9',
-    'a10',
-    'b-1',
-    'b.1',
-    'b_1',
-    '"true"',
-    'é',
-  ]);
+  assert.deepEqual(printed, ['"1"', '"01"', 'A1', 'a2b', 'a9', 'a10', 'b-1', 'b.1', 'b_1', '"true"', 'é']);
 });
 
 test('a key that is too long for one line is written after a question mark', () => {

@@ -1,6 +1,6 @@
 /**
- * Writes YAML as `kubectl -o yaml` does (Go's yaml.v2 over libyaml's emitter): keys sorted, two spaces, lists not indented,
- * strings quoted only if they would be read as something else, long ones folded after column 80.
+ * Writes YAML as `kubectl -o yaml` does (Go's yaml.v2 over libyaml's emitter): keys sorted, two spaces, lists not
+ * indented, strings quoted only if they would be read as something else, long ones folded after column 80.
  */
 export function toYaml(value: unknown): string {
   const writer = new YamlWriter();
@@ -150,8 +150,11 @@ const reserved = new Set(
 const integerText = /^[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9]\d*)$/;
 const floatText = /^[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?$/;
 const sexagesimalText = /^[-+]?\d[\d_]*(?::[0-5]?\d)+(?:\.[\d_]*)?$/;
-const timestampText =
-  /^\d{4}-(0?[1-9]|1[0-2])-(0?[1-9]|[12]\d|3[01])([Tt]\d{1,2}:\d{1,2}:\d{1,2}(\.\d+)?(Z|[+-]\d\d:\d\d)| \d{1,2}:\d{1,2}:\d{1,2}(\.\d+)?)?$/;
+const timeOfDay = String.raw`\d\d?(?::\d\d?){2}(?:\.\d+)?`;
+const timestampText = new RegExp(
+  String.raw`^\d{4}-(?:0?[1-9]|1[0-2])-(?:0?[1-9]|[12]\d|3[01])` +
+    String.raw`(?:[Tt]${timeOfDay}(?:Z|[+-]\d\d:\d\d)| ${timeOfDay})?$`,
+);
 
 /** Whether the text, unquoted, would be read as something other than this string. */
 function isResolved(text: string): boolean {

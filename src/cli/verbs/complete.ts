@@ -5,7 +5,9 @@ import { listObjects } from '../object-calls.ts';
 import { ResourceTypes, fieldOf, itemsOf, textOf } from '../resource-types.ts';
 import type { Verb, VerbCall } from '../verb.ts';
 
-/** What the completion scripts call: the words after `livelet`, the last of which is unfinished. One candidate a line. */
+/**
+ * What the completion scripts call: the words after `livelet`, the last of which is unfinished. One candidate a line.
+ */
 export const verb: Verb = {
   usage: '__complete WORD...',
   help: 'Print what may come next on a command line.',

@@ -249,7 +249,10 @@ function timedOut({ type, name }: Named): CliError {
   return new CliError(`timed out waiting for the condition on ${type.resource}/${name}`);
 }
 
-/** Looks once, and then watches until the object goes or the watch ends. Another object of the same name counts as gone. */
+/**
+ * Looks once, and then watches until the object goes or the watch ends. Another object of the same name counts as
+ * gone.
+ */
 async function isGone(
   connection: ApiConnection,
   object: Named & { readonly uid: string },

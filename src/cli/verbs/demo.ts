@@ -15,7 +15,7 @@ import type { Verb, VerbCall } from '../verb.ts';
 export const verb: Verb = {
   usage: 'demo',
   help: `Watch a sick app being found sick and restarted: a cluster of its own comes up in a temporary directory, and everything
-that happens is shown as it happens. Takes about 20 s, and leaves nothing behind. Exit code 0: the restart was seen.`,
+that happens is shown at once. Takes about 20 s, and leaves nothing behind. Exit code 0: the restart was seen.`,
   connects: false,
   flags: [],
   run: runDemo,
@@ -57,10 +57,9 @@ const nextThings = `Next, with a cluster that stays (and kubectl in place of "np
 
   npx livelet up --detach
   export KUBECONFIG=$(npx livelet kubeconfig)
-  npx livelet create -f - <<'EOF'
-  {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "kubia-liveness"}, "spec": {"containers": [{"name": "kubia",
-   "image": "luksa/kubia-unhealthy", "livenessProbe": {"httpGet": {"path": "/", "port": 8080}}}]}}
-  EOF
+  echo '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "kubia-liveness"}, "spec": {"containers": [
+    {"name": "kubia", "image": "luksa/kubia-unhealthy", "livenessProbe": {"httpGet": {"path": "/", "port": 8080}}}
+  ]}}' | npx livelet create -f -
   npx livelet get po -w                       # RESTARTS goes to 1 after about 110 s
   npx livelet describe po kubia-liveness
   npx livelet logs kubia-liveness --previous

@@ -51,7 +51,7 @@ export const verb: Verb = {
     { name: 'raw', kind: 'string', help: 'Path to request from the server.' },
     { name: 'show-kind', kind: 'bool', help: 'Print the kind before each name.' },
     { name: 'show-labels', kind: 'bool', help: 'Print all labels as the last column.' },
-    { name: 'sort-by', kind: 'string', help: "Sort by this field, a JSONPath such as '{.metadata.name}'." },
+    { name: 'sort-by', kind: 'string', help: "Sort by this field, a JSONPath like '{.metadata.name}'." },
     { name: 'subresource', kind: 'string', help: 'Get this subresource of the object, e.g. status.' },
     { name: 'watch', short: 'w', kind: 'bool', help: 'After listing, watch for changes.' },
     { name: 'watch-only', kind: 'bool', help: 'Watch for changes without listing first.' },

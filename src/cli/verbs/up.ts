@@ -24,7 +24,8 @@ import type { Verb, VerbCall } from '../verb.ts';
 export const verb: Verb = {
   usage: 'up [--data-dir DIR] [--port N] [--node-name NAME] [--runtime process] [--detach]',
   help: `Start a cluster in this process: API server, scheduler, controllers and one node. Prints one line when the node is Ready,
-and runs until Ctrl-C or SIGTERM: then pods are ended gracefully (a second signal ends at once). Objects stay in the data directory.`,
+and runs until Ctrl-C or SIGTERM: then pods are ended gracefully (a second signal ends at once). Objects stay in the
+data directory.`,
   connects: false,
   flags: [
     dataDirFlag,
