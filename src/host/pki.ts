@@ -67,22 +67,26 @@ interface Wanted {
  * Makes what is missing, and returns all of it. `Forbidden` if a file cannot be read or written, `InternalError` if the
  * authority is damaged, or not valid at this computer's time; both messages name the file.
  */
-export function ensurePki(dataDirectory: string, options: PkiOptions, deps: { clock: Clock; log: Log }): Pki {
+export async function ensurePki(
+  dataDirectory: string,
+  options: PkiOptions,
+  deps: { clock: Clock; log: Log },
+): Promise<Pki> {
   const directory = path.join(dataDirectory, 'pki');
   try {
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
     const nowWallMs = deps.clock.wallMs();
-    const ca = ensureAuthority(path.join(directory, 'ca.pem'), nowWallMs, deps.log);
-    const leaf = (file: string, wanted: Wanted): Identity =>
+    const ca = await ensureAuthority(path.join(directory, 'ca.pem'), nowWallMs, deps.log);
+    const leaf = (file: string, wanted: Wanted): Promise<Identity> =>
       ensureLeaf(path.join(directory, file), wanted, ca, nowWallMs, deps.log);
-    const server = leaf('server.pem', {
+    const server = await leaf('server.pem', {
       commonName: 'kube-apiserver',
       organizations: [],
       usage: 'serverAuth',
       dnsNames: [...new Set([...serverNames, options.nodeName])],
       ipAddresses: [...new Set([...loopbackAddresses, ...options.ipAddresses])],
     });
-    const admin = leaf('admin.pem', {
+    const admin = await leaf('admin.pem', {
       commonName: 'kubernetes-admin',
       organizations: ['system:masters'],
       usage: 'clientAuth',
@@ -105,11 +109,11 @@ export function ensurePki(dataDirectory: string, options: PkiOptions, deps: { cl
   }
 }
 
-function ensureAuthority(file: string, nowWallMs: number, log: Log): Identity {
+async function ensureAuthority(file: string, nowWallMs: number, log: Log): Promise<Identity> {
   const text = readSecret(file);
   if (text === undefined) {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const certPem = writeCertificate({
+    const certPem = await writeCertificate({
       commonName: caName,
       organizations: [],
       subjectKey: publicKey,
@@ -143,13 +147,13 @@ function ensureAuthority(file: string, nowWallMs: number, log: Log): Identity {
   return found;
 }
 
-function ensureLeaf(file: string, wanted: Wanted, ca: Identity, nowWallMs: number, log: Log): Identity {
+async function ensureLeaf(file: string, wanted: Wanted, ca: Identity, nowWallMs: number, log: Log): Promise<Identity> {
   const text = readSecret(file);
   const found = text === undefined ? 'missing' : parseIdentity(text);
   const reason = typeof found === 'string' ? found : unfitness(found.certificate, wanted, ca, nowWallMs);
   if (typeof found !== 'string' && reason === undefined) return found;
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const certPem = writeCertificate({
+  const certPem = await writeCertificate({
     ...wanted,
     subjectKey: publicKey,
     notBeforeWallMs: Math.max(nowWallMs - backdateMs, Date.parse(ca.certificate.validFrom)),

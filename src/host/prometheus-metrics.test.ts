@@ -61,3 +61,32 @@ test('asking for a name again gives the same metric, unless it was made otherwis
   assert.throws(() => metrics.gauge(options), InvariantError);
   assert.throws(() => metrics.counter({ ...options, labelNames: ['queue'] }), InvariantError);
 });
+
+test('labels with the same content are one series, whichever object they are in', async () => {
+  const metrics = new PrometheusMetrics();
+  const total = metrics.counter({ name: 'probe_total', help: 'Probes.', labelNames: ['pod', 'result'] });
+  const kept = { pod: 'a', result: 'b' };
+  total.inc(kept);
+  total.inc({ result: 'b', pod: 'a' });
+  total.inc(kept);
+  total.remove({ pod: 'a', result: 'b' });
+  total.inc(kept, 5);
+  total.inc({ result: 'b', pod: 'a' });
+  assert.match(await metrics.render(), /probe_total\{pod="a",result="b"\} 6\n/);
+  assert.throws(() => total.inc({ nosuch: 'x' }), InvariantError);
+  assert.throws(() => total.inc(kept, -1), InvariantError);
+});
+
+test('a value falls into the bucket whose bound it does not exceed', async () => {
+  const metrics = new PrometheusMetrics();
+  const seconds = metrics.histogram({ name: 's', help: 'S.', labelNames: [], buckets: [1, 2] });
+  for (const value of [0, 1, 1.5, 2, 3]) seconds.observe({}, value);
+  const lines = (await metrics.render()).split('\n').filter((line) => line.startsWith('s_'));
+  assert.deepEqual(lines, [
+    's_bucket{le="1"} 2',
+    's_bucket{le="2"} 4',
+    's_bucket{le="+Inf"} 5',
+    's_sum 7.5',
+    's_count 5',
+  ]);
+});

@@ -47,7 +47,7 @@ async function hook(handler: NonNullable<Lifecycle['preStop']>, replies: readonl
   return { asked, events, failure };
 }
 
-const answered: HttpProbeReply = { kind: 'response', status: 500, headers: {}, body: '' };
+const answered: HttpProbeReply = { kind: 'response', status: 500, location: undefined, body: '' };
 const failedWith = (detail: string): HttpProbeReply => ({ kind: 'failed', failure: { kind: 'other', detail } });
 
 test('any HTTP answer is a success; named ports, headers and paths go on the wire', async () => {

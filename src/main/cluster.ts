@@ -10,8 +10,10 @@ import { ensurePki } from '../host/pki.ts';
 import type { Pki } from '../host/pki.ts';
 import { HostProbeTransport } from '../host/probe-transport.ts';
 import { renderKubeconfig } from '../host/render-kubeconfig.ts';
+import { yamlCodec } from '../host/yaml-codec.ts';
 import { PrometheusMetrics } from '../host/prometheus-metrics.ts';
 import { HttpsListener } from '../apiserver/http/https-listener.ts';
+import { dns1123SubdomainProblems } from '../api/names.ts';
 import { resources } from '../api/resources.ts';
 import type { HttpHandler } from '../base/http.ts';
 import type { Log } from '../base/log.ts';
@@ -19,10 +21,13 @@ import { noLog } from '../base/log.ts';
 import { StatusError, messageOf } from '../base/status-error.ts';
 import { TaskScope, prepareScopeSignals } from '../base/task-scope.ts';
 import type { Client } from '../client/client.ts';
+import type { EventRecorder } from '../client/event-recorder.ts';
 import { CorrelatingEventRecorder } from '../client/correlating-event-recorder.ts';
 import { ProcessRuntime } from '../cri/process/process-runtime.ts';
+import type { ContainerNotice } from '../cri/process/process-runtime.ts';
 import { Kubelet } from '../kubelet/kubelet.ts';
 import type { ProbeAttempt } from '../kubelet/probes/prober.ts';
+import { lockDirectory } from '../store/lmdb/directory-lock.ts';
 import { openLmdbStore } from '../store/lmdb/lmdb-store.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import type { Store } from '../store/store.ts';
@@ -130,6 +135,22 @@ interface Parts {
   readonly store: Store;
   readonly pki: Pki;
   readonly runtime: ProcessRuntime;
+  readonly notices: ContainerNotices;
+}
+
+/** What the runtime does not carry out of a container's description becomes an event of its pod. */
+class ContainerNotices {
+  #recorder: EventRecorder | undefined; // set before the first pod is seen
+
+  connect(recorder: EventRecorder): void {
+    this.#recorder = recorder;
+  }
+
+  tell({ podNamespace, podName, podUid, containerName, message }: ContainerNotice): void {
+    const pod = { kind: 'Pod', apiVersion: 'v1', namespace: podNamespace, name: podName, uid: podUid };
+    const fieldPath = `spec.containers{${containerName}}`;
+    this.#recorder?.event({ ...pod, fieldPath }, 'Warning', 'NotEnforced', message);
+  }
 }
 
 async function startClusterIn(opened: Opened, options: ClusterOptions): Promise<ClusterHandle> {
@@ -144,9 +165,10 @@ async function startClusterIn(opened: Opened, options: ClusterOptions): Promise<
       ...parts,
       metrics,
       jsonPatch: applyJsonPatch,
-      nodes(name, request, signal) {
+      yaml: yamlCodec,
+      async nodes(name, request, signal) {
         const handle = nodeHandlers.get(name);
-        if (handle !== undefined) return handle(request, signal);
+        if (handle !== undefined) return await handle(request, signal);
         throw new StatusError('ServiceUnavailable', `no way to the server of node ${name}`);
       },
     },
@@ -158,6 +180,7 @@ async function startClusterIn(opened: Opened, options: ClusterOptions): Promise<
   );
   const { port } = await listener.listen(options.port ?? 0);
   opened.add(() => listener.close());
+  scope.start(() => listener.done());
   address = `${host}:${port}`;
   const kubelet = startKubelet(parts, plane, options);
   nodeHandlers.set(nodeName, kubelet.handle);
@@ -227,27 +250,41 @@ async function openParts(opened: Opened, options: ClusterOptions): Promise<Parts
   const entropy = new HostEntropy();
   const log = options.log ?? noLog;
   const nodeName = options.nodeName ?? hostNodeName();
+  const [wrong] = dns1123SubdomainProblems(nodeName);
+  if (wrong !== undefined) throw new StatusError('Invalid', `node name "${nodeName}": ${wrong}`);
   const dataDir = options.dataDir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'livelet-'));
   if (options.dataDir === undefined) opened.add(() => fs.rmSync(dataDir, { recursive: true, force: true }));
   // First, since it locks the directory.
   const wantsLmdb = (options.store ?? (options.dataDir === undefined ? 'memory' : 'lmdb')) === 'lmdb';
-  const store = wantsLmdb ? await openLmdbStore({ directory: dataDir, log }) : new MemoryStore();
+  const store = wantsLmdb ? await openLmdbStore({ directory: dataDir, log }) : openMemoryStore(opened, dataDir);
   opened.add(() => store.close());
   const scope = new TaskScope();
+  const notices = new ContainerNotices();
   const opening = ProcessRuntime.open(
     { clock, entropy, log },
-    { stateDir: path.join(dataDir, 'runtime'), imagesDir, version: packageVersion() },
+    {
+      stateDir: path.join(dataDir, 'runtime'),
+      imagesDir,
+      version: packageVersion(),
+      onNotice: (notice) => notices.tell(notice),
+    },
     scope.signal,
   );
   opened.add(async () => (await opening).close());
   const pki = await ensurePki(dataDir, { nodeName, ipAddresses: [] }, { clock, log });
   const runtime = await opening;
   opened.add(() => scope.close());
-  return { scope, clock, entropy, log, dataDir, nodeName, store, pki, runtime };
+  return { scope, clock, entropy, log, dataDir, nodeName, store, pki, runtime, notices };
+}
+
+function openMemoryStore(opened: Opened, dataDir: string): Store {
+  const lock = lockDirectory(dataDir);
+  opened.add(() => lock.release());
+  return new MemoryStore();
 }
 
 function startKubelet(parts: Parts, plane: ControlPlane, options: ClusterOptions): Kubelet {
-  const { scope, clock, entropy, log, dataDir, nodeName, runtime } = parts;
+  const { scope, clock, entropy, log, dataDir, nodeName, runtime, notices } = parts;
   const client = plane.clientOf(`system:node:${nodeName}`, ['system:nodes', 'system:authenticated']);
   const recorder = new CorrelatingEventRecorder({
     client,
@@ -256,6 +293,7 @@ function startKubelet(parts: Parts, plane: ControlPlane, options: ClusterOptions
     log,
     source: { component: 'kubelet', host: nodeName },
   });
+  notices.connect(recorder);
   const transport = new HostProbeTransport();
   const { onProbeAttempt } = options;
   const kubelet = new Kubelet(
@@ -327,6 +365,7 @@ function noticesOf(runtime: ProcessRuntime): string[] {
   if (network === 'host') {
     notices.push("pods share this computer's network, so that two of them cannot listen on one port");
   }
+  if (kind !== 'none' && network === 'namespace' && reason !== '') notices.push(reason);
   return notices;
 }
 

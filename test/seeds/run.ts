@@ -3,6 +3,7 @@
  * the smallest set that still fails is printed. `npm run sim -- --count N [--from M]`: many, stops at the first failure.
  */
 import { parseArgs } from 'node:util';
+import { simVerbs } from '../../src/sim/sim-runtime.ts';
 import { runSeed } from './run-seed.ts';
 
 const { values } = parseArgs({
@@ -24,27 +25,19 @@ async function failureOf(seed: string, disarmed: ReadonlySet<string>): Promise<s
 }
 
 const sites = [
-  ...['runPodSandbox', 'stopPodSandbox', 'removePodSandbox', 'podSandboxStatus', 'listPodSandboxes', 'createContainer'],
-  ...[
-    'startContainer',
-    'stopContainer',
-    'removeContainer',
-    'containerStatus',
-    'listContainers',
-    'execSync',
-    'imageStatus',
-  ],
-].flatMap((verb) => [`cri.${verb}.lostRequest`, `cri.${verb}.lostReply`]);
-const otherSites = ['cri.stopContainer.hung', 'cri.pullImage.slow'];
-const apiSites = ['lostRequest', 'lostReply', 'slow', 'watchBreaks'].map((what) => `api.kubelet.${what}`);
+  ...simVerbs.flatMap((verb) => [`cri.${verb}.lostRequest`, `cri.${verb}.lostReply`]),
+  'cri.stopContainer.hung',
+  'cri.pullImage.slow',
+  ...['lostRequest', 'lostReply', 'slow', 'watchBreaks'].map((what) => `api.kubelet.${what}`),
+];
 
 async function shrink(seed: string): Promise<void> {
   const disarmed = new Set<string>();
-  for (const site of [...sites, ...otherSites, ...apiSites]) {
+  for (const site of sites) {
     disarmed.add(site);
     if ((await failureOf(seed, disarmed)) === undefined) disarmed.delete(site);
   }
-  const needed = [...sites, ...otherSites, ...apiSites].filter((site) => !disarmed.has(site));
+  const needed = sites.filter((site) => !disarmed.has(site));
   console.log(`fault sites that it needs: ${needed.join(', ') || 'none'}`);
 }
 

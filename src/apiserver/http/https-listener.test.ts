@@ -28,26 +28,31 @@ interface Authority {
 
 const life = { notBeforeWallMs: Date.now() - 60_000, notAfterWallMs: Date.now() + 3_600_000 };
 
-function authority(name: string): Authority {
+async function authority(name: string): Promise<Authority> {
   const { publicKey, privateKey } = keyPair();
   const issuer = { issuerName: name, issuerPublicKey: publicKey, issuerKey: privateKey };
   const subject = { commonName: name, organizations: [], subjectKey: publicKey, dnsNames: [], ipAddresses: [] };
-  return { name, publicKey, privateKey, pem: writeCertificate({ ...life, ...subject, ...issuer, usage: 'ca' }) };
+  return { name, publicKey, privateKey, pem: await writeCertificate({ ...life, ...subject, ...issuer, usage: 'ca' }) };
 }
 
-function leaf(ca: Authority, commonName: string, organizations: readonly string[], usage: 'serverAuth' | 'clientAuth') {
+async function leaf(
+  ca: Authority,
+  commonName: string,
+  organizations: readonly string[],
+  usage: 'serverAuth' | 'clientAuth',
+) {
   const { publicKey, privateKey } = keyPair();
   const issuer = { issuerName: ca.name, issuerPublicKey: ca.publicKey, issuerKey: ca.privateKey };
   const subject = { commonName, organizations, subjectKey: publicKey, dnsNames: ['localhost'], ipAddresses: [host] };
   return {
-    cert: writeCertificate({ ...life, ...subject, ...issuer, usage }),
+    cert: await writeCertificate({ ...life, ...subject, ...issuer, usage }),
     key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
   };
 }
 
-const ca = authority('test-ca');
-const server = leaf(ca, 'kube-apiserver', [], 'serverAuth');
-const client = leaf(ca, 'jane', ['dev', 'ops'], 'clientAuth');
+const ca = await authority('test-ca');
+const server = await leaf(ca, 'kube-apiserver', [], 'serverAuth');
+const client = await leaf(ca, 'jane', ['dev', 'ops'], 'clientAuth');
 const listeners = new Set<HttpsListener>();
 after(() => Promise.all([...listeners].map((listener) => listener.close())));
 
@@ -121,7 +126,7 @@ for (const [version, call] of Object.entries(calls)) {
       user: { name: 'jane', groups: ['dev', 'ops'] },
       length: 200_000,
     });
-    const stranger = leaf(authority('test-ca'), 'root', ['system:masters'], 'clientAuth');
+    const stranger = await leaf(await authority('test-ca'), 'root', ['system:masters'], 'clientAuth');
     for (const identity of [undefined, stranger]) {
       assert.equal(JSON.parse((await call(port, { identity })).text).user, undefined);
     }

@@ -48,6 +48,8 @@ export interface ProcessRuntimeDeps {
 
 /** What a user should know about a container: something in its description that is not carried out here. */
 export interface ContainerNotice {
+  readonly podNamespace: string;
+  readonly podName: string;
   readonly podUid: string;
   readonly containerName: string;
   readonly message: string;
@@ -424,7 +426,8 @@ export class ProcessRuntime implements ContainerRuntime {
   }
 
   #notice(config: ContainerConfig, sandbox: PodSandboxConfig, message: string): void {
-    const notice = { podUid: sandbox.metadata.uid, containerName: config.metadata.name, message };
+    const { namespace: podNamespace, name: podName, uid: podUid } = sandbox.metadata;
+    const notice = { podNamespace, podName, podUid, containerName: config.metadata.name, message };
     if (this.#options.onNotice !== undefined) this.#options.onNotice(notice);
     else this.#deps.log.warn('containerNotice', notice);
   }
