@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 
 const nodeVersionMin = [20, 19];
 const [major, minor] = process.versions.node.split('.').map(Number);
-const program = new URL('../dist/cli/main.js', import.meta.url);
+const program = new URL('../dist/bundle/cli.js', import.meta.url);
 
 if (major < nodeVersionMin[0] || (major === nodeVersionMin[0] && minor < nodeVersionMin[1])) {
   fail(`livelet needs Node.js ${nodeVersionMin.join('.')} or newer; this is ${process.versions.node}`);
