@@ -34,6 +34,7 @@ export function throwCollected(errors: readonly unknown[]): void {
 
 /** The same error, saying which file the object came from. Upstream: `cmdutil.AddSourceToErr`. */
 export function withSource(doing: string, source: string, error: unknown): unknown {
+  if (source === '') return error; // it came from no file
   const message = `error when ${doing} ${goQuote(source)}: ${messageOf(error)}`;
   if (isUnreachable(error)) return error;
   if (!(error instanceof StatusError)) return new CliError(message, { cause: error });

@@ -70,8 +70,10 @@ test('the whole story is told only when the new instance has answered', () => {
   assert.deepEqual([story.failureCount, story.restartCount, story.exitCode], [3, 1, 137]);
 });
 
-test('a restart for any other reason is not the story', () => {
-  assert.equal(isTold(told([pod(0), probe('success', 1), pod(1, 1), probe('success', 1)]).story), false);
+test('a restart for any other reason is not the story, but a crash', () => {
+  const { story } = told([pod(0), probe('success', 1), pod(1, 1), probe('success', 1)]);
+  assert.deepEqual([isTold(story), story.crashed], [false, true]);
+  assert.equal(told([...upToTheKill, pod(1, 137)]).story.crashed, false);
 });
 
 test('probes, events and states are a line each, and the same again is no news', () => {

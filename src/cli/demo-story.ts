@@ -21,6 +21,8 @@ export interface Story {
   readonly restartCount: number;
   /** Of the instance that was killed. */
   readonly exitCode: number | undefined;
+  /** It ended before the kubelet killed it. */
+  readonly crashed: boolean;
   /** The new instance has answered its probe. */
   readonly isWellAgain: boolean;
   /** What was told of the pod last, so that it is told once. */
@@ -43,6 +45,7 @@ export const newStory: Story = {
   wasKilled: false,
   restartCount: 0,
   exitCode: undefined,
+  crashed: false,
   isWellAgain: false,
   podText: '',
   toldEvents: new Map(),
@@ -109,7 +112,9 @@ function onPod(story: Story, pod: Pod): Told {
   const exitCode = restartCount > 0 ? status.lastState?.terminated?.exitCode : undefined;
   const podText = `${stateText(pod)}, RESTARTS ${restartCount}`;
   if (podText === story.podText) return { story, lines: [] };
-  const next = { ...story, podText, restartCount, exitCode: exitCode ?? story.exitCode };
+  const hasEnded = status.state?.terminated !== undefined || restartCount > 0;
+  const crashed = story.crashed || (hasEnded && story.failureCount === 0);
+  const next = { ...story, podText, restartCount, crashed, exitCode: exitCode ?? story.exitCode };
   const hasRestarted = restartCount > story.restartCount;
   const ended =
     hasRestarted && exitCode !== undefined ? `; the last instance ended with exit code ${exitCodeText(exitCode)}` : '';

@@ -12,10 +12,10 @@ export interface Flag {
   /** One letter. */
   readonly short?: string;
   /**
-   * `bool` takes a value only after `=`. `strings` may be repeated, and splits at commas. `int` is whole. `duration`
+   * `bool` takes a value only after `=`. `strings` may be repeated, and splits at commas; `texts` does not split. `int` is whole. `duration`
    * is Go's (`1m30s`), read as milliseconds.
    */
-  readonly kind: 'bool' | 'string' | 'strings' | 'int' | 'duration';
+  readonly kind: 'bool' | 'string' | 'strings' | 'texts' | 'int' | 'duration';
   readonly help: string;
   readonly fallback?: string | boolean | number;
   /** The value when the flag stands alone; without it a value must follow. */
@@ -57,6 +57,11 @@ export class FlagValues {
   strings(name: string): readonly string[] {
     this.#flag(name);
     return (this.#values.get(name) ?? []).flatMap((value) => (value === '' ? [] : value.split(',')));
+  }
+
+  texts(name: string): readonly string[] {
+    this.#flag(name);
+    return this.#values.get(name) ?? [];
   }
 
   int(name: string): number {

@@ -148,7 +148,7 @@ function verbHelp(verb: Verb): string {
 
 /** `-n, --namespace=''`, with the default, as kubectl shows it. */
 function flagUsage(flag: Flag): string {
-  const fallbackByKind = { bool: 'false', string: "''", strings: '[]', int: '0', duration: '0s' } as const;
+  const fallbackByKind = { bool: 'false', string: "''", strings: '[]', texts: '[]', int: '0', duration: '0s' } as const;
   const fallback = typeof flag.fallback === 'string' ? `'${flag.fallback}'` : flag.fallback;
   const shortName = flag.short === undefined ? '' : `-${flag.short}, `;
   return `${shortName}--${flag.name}=${String(fallback ?? fallbackByKind[flag.kind])}`;

@@ -13,7 +13,7 @@ export function prepared(
   const namespace = namespaceFor(manifest, connection);
   const { metadata, ...rest } = manifest.object;
   const given = isRecord(metadata) ? metadata : {};
-  const object = { ...rest, metadata: namespace === undefined ? given : { ...given, namespace } };
+  const object = { ...rest, metadata: namespace === undefined || namespace === '' ? given : { ...given, namespace } };
   return saveConfig ? withLastApplied(object) : object;
 }
 

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { goJson, goQuote } from '../api/go-text.ts';
 import type { ResourceType } from '../api/resources.ts';
+import { messageOf } from '../base/status-error.ts';
 import { CliError, throwCollected } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 import { fieldOf, itemsOf, textOf, type ResourceTypes } from './resource-types.ts';
@@ -37,7 +38,7 @@ export async function* readManifests(
     throw new CliError('standard input cannot be used for multiple arguments');
   }
   for (const source of expandAll(filenames, options.recursive)) {
-    const text = source === stdinName ? await readStdin(deps.io) : fs.readFileSync(source, 'utf8');
+    const text = source === stdinName ? await readStdin(deps.io) : readText(source);
     const shown = source === stdinName ? 'STDIN' : source;
     const { values, failed } = decodeDocuments(text);
     for (const value of values) yield* manifestsOf(value, shown, options.onError, deps.types, signal);
@@ -97,6 +98,14 @@ function filesAt(name: string, recursive: boolean): string[] {
   });
 }
 
+function readText(file: string): string {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new CliError(`the path ${goQuote(file)} cannot be accessed: ${messageOf(error)}`, { cause: error });
+  }
+}
+
 async function readStdin(io: CliIo): Promise<string> {
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
@@ -108,7 +117,8 @@ async function readStdin(io: CliIo): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-async function* manifestsOf(
+/** The objects in one decoded value: itself, or the items of a list. `source` `''`: it came from no file. */
+export async function* manifestsOf(
   value: unknown,
   source: string,
   onError: (error: unknown) => void,

@@ -9,9 +9,19 @@ export type JsonPathTemplate = (value: unknown) => string;
 /** Compiles a template; what is not understood is an error. */
 export function compileJsonPath(template: string): JsonPathTemplate {
   const wanted = /^\s*\{/.test(template) || template.includes('{') ? template : `{${template}}`;
-  const { nodes, rest } = parseNodes(pieces(wanted), false);
-  if (rest.length > 0) throw bad('unexpected {end}');
+  const nodes = parseTemplate(template, wanted);
   return (value) => render(nodes, value, value);
+}
+
+function parseTemplate(template: string, wanted: string): readonly Node[] {
+  try {
+    const { nodes, rest } = parseNodes(pieces(wanted), false);
+    if (rest.length > 0) throw bad('unexpected {end}');
+    return nodes;
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    throw new CliError(`error parsing jsonpath ${template}, ${error.message}`, { cause: error });
+  }
 }
 
 /** The values that one path, e.g. `.metadata.name` or `{.metadata.name}`, leads to. */
@@ -38,10 +48,11 @@ type Step =
       readonly step: number;
     }
   | { readonly kind: 'index'; readonly index: number }
+  | { readonly kind: 'union'; readonly branches: readonly (readonly Step[])[] }
   | { readonly kind: 'filter'; readonly left: readonly Step[]; readonly operator: string; readonly right: unknown };
 
 function bad(why: string): CliError {
-  return new CliError(`error parsing jsonpath: ${why}`);
+  return new CliError(why);
 }
 
 type Piece = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'action'; readonly text: string };
@@ -191,8 +202,11 @@ function bracketed(text: string): { readonly inside: string; readonly length: nu
 
 function bracketStep(inside: string): Step {
   if (inside === '*') return { kind: 'all' };
+  const parts = splitAtCommas(inside);
+  if (parts.length > 1) return { kind: 'union', branches: parts.map((part) => [bracketStep(part)]) };
   const quoted = /^(["'])([\s\S]*)\1$/.exec(inside);
-  if (quoted !== null) return { kind: 'field', name: unescaped(quoted[2] ?? '') };
+  // Upstream reads it as a path: its dots separate fields, unless they are escaped.
+  if (quoted !== null) return { kind: 'union', branches: [parsePath(`.${quoted[2] ?? ''}`)] };
   if (/^-?\d+$/.test(inside)) return { kind: 'index', index: Number(inside) };
   const slice = /^(-?\d*):(-?\d*)(?::(\d+))?$/.exec(inside);
   if (slice !== null) {
@@ -203,6 +217,12 @@ function bracketStep(inside: string): Step {
   if (filter === null) throw bad(`invalid array index ${inside}`);
   const [, left = '', operator = 'exists', right = ''] = filter;
   return { kind: 'filter', left: parsePath(left), operator, right: literal(right) };
+}
+
+/** Commas in quotes and brackets do not separate. */
+function splitAtCommas(text: string): string[] {
+  if (text.startsWith('?')) return [text];
+  return (text.match(/(?:'[^']*'|"[^"]*"|[^,'"])+/g) ?? [text]).map((part) => part.trim());
 }
 
 function literal(text: string): unknown {
@@ -247,6 +267,8 @@ function take(step: Step, value: unknown, root: unknown): readonly unknown[] {
       return Array.isArray(value) ? value : fieldsOf(value).map(([, field]) => field);
     case 'deep':
       return deepFields(value, step.name);
+    case 'union':
+      return step.branches.flatMap((branch) => walk(branch, [value], root));
     case 'index': {
       const item: unknown = Array.isArray(value) ? value.at(step.index) : undefined;
       return item === undefined ? [] : [item];

@@ -1,4 +1,5 @@
 import { CliError } from '../cli-error.ts';
+import { customColumns } from './custom-columns.ts';
 import { toJson } from './json-printer.ts';
 import { toYaml } from './yaml-printer.ts';
 import { compileJsonPath } from './json-path.ts';
@@ -13,9 +14,11 @@ export interface ObjectPrinterOptions {
   readonly showManagedFields: boolean;
   /** Said after a name, e.g. `created`; not with `-o name`. */
   readonly operation?: string;
+  /** For `custom-columns`. */
+  readonly noHeaders?: boolean;
 }
 
-const formats = ['json', 'yaml', 'name', 'jsonpath'];
+const formats = ['custom-columns', 'json', 'yaml', 'name', 'jsonpath'];
 
 /** `extra`: formats that the verb handles itself, for the error's list. Throws for a format that is not known. */
 export function objectPrinterFor(
@@ -32,6 +35,8 @@ export function objectPrinterFor(
     const { operation } = options;
     return { print: (object) => nameLines(object, ` ${operation}`) };
   }
+  const columns = /^custom-columns=([\s\S]*)$/.exec(format)?.[1];
+  if (columns !== undefined) return { print: customColumns(columns, options.noHeaders === true) };
   const template = /^jsonpath=([\s\S]*)$/.exec(format)?.[1];
   if (template !== undefined) {
     const path = compileJsonPath(template);

@@ -1,8 +1,10 @@
 import { bodyText, parseJson } from '../../client/answer.ts';
 import type { ApiConnection } from '../api-connection.ts';
-import { CliError, throwCollected, withSource } from '../cli-error.ts';
+import { messageOf } from '../../base/status-error.ts';
+import { CliError, isUnreachable, throwCollected, withSource } from '../cli-error.ts';
+import { dataFlags, generatedObject } from '../generated-object.ts';
 import { prepared } from '../manifest-object.ts';
-import { namespaceFor, readManifests, requireFilenames, type Manifest } from '../manifests.ts';
+import { manifestsOf, namespaceFor, readManifests, requireFilenames, type Manifest } from '../manifests.ts';
 import { pathOf } from '../object-calls.ts';
 import { objectPrinterFor } from '../printers/object-printer.ts';
 import { fieldOf, ResourceTypes } from '../resource-types.ts';
@@ -22,11 +24,13 @@ import {
 import type { Verb, VerbCall } from '../verb.ts';
 
 export const verb: Verb = {
-  usage: 'create -f FILENAME [flags]',
-  help: 'Create objects from files or from stdin. JSON and YAML are understood; each object is tried, whatever becomes of the others.',
+  usage: 'create (-f FILENAME | namespace NAME | serviceaccount NAME | configmap NAME | secret generic NAME) [flags]',
+  help: `Create objects from files or from stdin. JSON and YAML are understood; each object is tried, whatever becomes of the
+others. Namespaces, service accounts, config maps and secrets can also be made without a file.`,
   connects: true,
   flags: [
     ...filenameFlags('to create the objects from'),
+    ...dataFlags,
     dryRunFlag,
     validateFlag,
     outputFlag,
@@ -44,14 +48,15 @@ export const verb: Verb = {
 };
 
 async function runCreate(call: VerbCall): Promise<number> {
-  const { flags, io, signal } = call;
-  if (call.args.length > 0) {
-    throw new CliError(`Unexpected args: [${call.args.join(' ')}]\nSee 'livelet create -h' for help and examples`);
+  const { args, flags, io, signal } = call;
+  const generated = generatedObject(args, flags);
+  if (args.length > 0 && generated === undefined) {
+    throw new CliError(`Unexpected args: [${args.join(' ')}]\nSee 'livelet create -h' for help and examples`);
   }
   const filenames = flags.strings('filename');
   const dryRun = dryRunOf(flags);
   const fieldValidation = fieldValidationOf(flags);
-  requireFilenames(filenames);
+  if (generated === undefined) requireFilenames(filenames);
   const isSelected = selectorOf(flags.string('selector'));
   const printer = objectPrinterFor(flags.string('output'), {
     showManagedFields: flags.bool('show-managed-fields'),
@@ -59,15 +64,22 @@ async function runCreate(call: VerbCall): Promise<number> {
   });
   const connection = call.connect();
   const types = new ResourceTypes(connection, io);
+  // What is only printed, and came from no file, names no namespace unless one was asked for.
+  const isBare = generated !== undefined && dryRun === 'client' && !connection.namespaceIsExplicit;
+  const scope = isBare ? { ...connection, namespace: '' } : connection;
   const errors: unknown[] = [];
   const query = new URLSearchParams({ fieldManager: flags.string('field-manager'), fieldValidation });
   if (dryRun === 'server') query.set('dryRun', 'All');
   let createdCount = 0;
   const reading = { recursive: flags.bool('recursive'), onError: (error: unknown) => void errors.push(error) };
-  for await (const manifest of readManifests(filenames, reading, { types, io }, signal)) {
+  const manifests =
+    generated === undefined
+      ? readManifests(filenames, reading, { types, io }, signal)
+      : manifestsOf(generated, '', reading.onError, types, signal);
+  for await (const manifest of manifests) {
     if (!isSelected(manifest)) continue;
     try {
-      const object = prepared(manifest, connection, flags.bool('save-config'));
+      const object = prepared(manifest, scope, flags.bool('save-config'));
       const created = dryRun === 'client' ? object : await createOne(manifest, object, connection, query, signal);
       createdCount++;
       io.out(printer.print(created));
@@ -94,8 +106,15 @@ async function createOne(
     const response = await connection.send('POST', path, { query, headers, body: goJson(object) }, signal);
     return parseJson(await bodyText(response.body));
   } catch (error) {
+    if (manifest.source === '') throw generatedError(manifest.type.kind, error);
     throw withSource('creating', manifest.source, error);
   }
+}
+
+/** Upstream words it so for all but namespaces. */
+function generatedError(kind: string, error: unknown): unknown {
+  if (kind === 'Namespace' || isUnreachable(error)) return error;
+  return new CliError(`failed to create ${kind.toLowerCase()}: ${messageOf(error)}`, { cause: error });
 }
 
 /** `-l` picks among the manifests. */

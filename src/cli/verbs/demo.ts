@@ -47,6 +47,9 @@ const manifest: Pod = {
   },
 };
 
+const crashText =
+  'the app ended by itself: is port 8080 of this computer in use? Pods may share its network (see the notes above)';
+
 const introduction = `A cluster of its own starts in a temporary directory. Its app answers five requests well and then says 500 for ever.
 The liveness probe runs every second here (Kubernetes' default is every 10 s), and the grace period is ${graceSeconds} s (default 30 s),
 so that the whole story takes about 20 s.
@@ -126,14 +129,17 @@ async function tell(
 ): Promise<Story> {
   let story = newStory;
   let finish: (story: Story) => void = () => {};
-  const told = new Promise<Story>((resolve) => {
+  let fail: (error: unknown) => void = () => {};
+  const told = new Promise<Story>((resolve, reject) => {
     finish = resolve;
+    fail = reject;
   });
   const take = (input: StoryInput): void => {
     const next = nextStory(story, input);
     story = next.story;
     for (const line of next.lines) timeline.add(line);
     if (isTold(story)) finish(story);
+    if (story.crashed) fail(new CliError(crashText));
   };
   inbox.open((attempt) => {
     if (attempt.podName === podName && attempt.probeType === 'Liveness') take({ kind: 'probe', attempt });

@@ -29,7 +29,7 @@ import type { Verb, VerbCall } from '../verb.ts';
 
 export const verb: Verb = {
   usage:
-    'get [(-o|--output=)json|yaml|name|wide|jsonpath=TEMPLATE] (TYPE [NAME... | -l label] | TYPE/NAME ...) [flags]',
+    'get [(-o|--output=)json|yaml|name|wide|jsonpath=…|custom-columns=…] (TYPE [NAME... | -l label] | TYPE/NAME ...) [flags]',
   help: 'Display one or many objects: as a table, or whole with -o yaml or json. With -w, goes on with what changes.',
   connects: true,
   flags: [
@@ -116,7 +116,8 @@ function checkCombinations({ args, flags }: VerbCall): void {
 }
 
 function printerOf({ flags }: VerbCall): ObjectPrinter {
-  return objectPrinterFor(flags.string('output'), { showManagedFields: flags.bool('show-managed-fields') }, ['wide']);
+  const options = { showManagedFields: flags.bool('show-managed-fields'), noHeaders: flags.bool('no-headers') };
+  return objectPrinterFor(flags.string('output'), options, ['wide']);
 }
 
 function selectorsOf({ flags }: VerbCall): Selectors {

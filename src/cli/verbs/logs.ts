@@ -47,6 +47,7 @@ const usageText =
   "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command";
 const seeHelp = "\nSee 'livelet logs -h' for help and examples";
 const tailWithSelector = 10;
+const interruptedExitCode = 130; // 128 + SIGINT
 const followRetryMs = 1_000;
 const defaultContainerAnnotation = 'kubectl.kubernetes.io/default-container';
 
@@ -57,7 +58,7 @@ interface LogSource {
 }
 
 async function runLogs(call: VerbCall): Promise<number> {
-  const { args, flags, io, signal } = call;
+  const { args, flags, signal } = call;
   const hasSelector = flags.optional('selector') !== undefined;
   if (args.length > 2 || (args.length === 0 && !hasSelector)) throw new CliError(usageText + seeHelp);
   if (args.length === 1 && hasSelector) {
@@ -73,7 +74,7 @@ async function runLogs(call: VerbCall): Promise<number> {
   const limit = flags.int('max-log-requests');
   if (!flags.bool('follow') || sources.length <= 1) {
     for (const source of sources) await printLog(source, query, connection, call, signal);
-    return 0;
+    return signal.aborted ? interruptedExitCode : 0;
   }
   if (sources.length > limit) {
     throw new CliError(
@@ -96,8 +97,7 @@ async function runLogs(call: VerbCall): Promise<number> {
   );
   await Promise.all(pending);
   await scope.close();
-  io.out('');
-  return 0;
+  return signal.aborted ? interruptedExitCode : 0;
 }
 
 function logQuery({ args, flags }: VerbCall, container: string): URLSearchParams {
