@@ -7,7 +7,6 @@ import { kubiaUnhealthyServer, type SimHttpAnswer, SimNetwork } from './sim-netw
 import { VirtualClock } from './virtual-clock.ts';
 
 const address = '10.244.0.5';
-const signal = new AbortController().signal;
 const request: HttpProbeRequest = {
   scheme: 'http',
   host: address,
@@ -33,7 +32,7 @@ function startNetwork() {
     assert.ok(done !== undefined);
     return done;
   };
-  return { clock, network, timed };
+  return { clock, network, timed, signal: new AbortController().signal };
 }
 
 test('each kind of answer is what the real transport would make of it, at its time', async () => {
@@ -60,14 +59,14 @@ test('each kind of answer is what the real transport would make of it, at its ti
     ],
   ];
   for (const [answer, reply, afterMs] of rows) {
-    const { network, timed } = startNetwork();
+    const { network, timed, signal } = startNetwork();
     network.listen(address, 8080, { http: () => answer });
     assert.deepEqual(await timed(() => network.httpGet(request, signal)), [reply, afterMs]);
   }
 });
 
 test('where nothing listens connections are refused, and hosts can vanish', async () => {
-  const { network, timed } = startNetwork();
+  const { network, timed, signal } = startNetwork();
   const connect = () => timed(() => network.tcpConnect(address, 80, 1_000, signal));
   const get = () => timed(() => network.httpGet({ ...request, port: 80 }, signal));
   assert.deepEqual(await connect(), [transportFailures.refused(address, 80), 2]);
@@ -87,7 +86,7 @@ test('where nothing listens connections are refused, and hosts can vanish', asyn
 });
 
 test('names are looked up', async () => {
-  const { network, timed } = startNetwork();
+  const { network, timed, signal } = startNetwork();
   network.listen(address, 80, {});
   assert.deepEqual(await timed(() => network.tcpConnect('web', 80, 1_000, signal)), [undefined, 2]);
   assert.deepEqual(await timed(() => network.tcpConnect('nosuch', 80, 1_000, signal)), [
@@ -97,7 +96,7 @@ test('names are looked up', async () => {
 });
 
 test('health checks end in a status, an error, or not in time', async () => {
-  const { network, timed } = startNetwork();
+  const { network, timed, signal } = startNetwork();
   const check = (port: number) =>
     timed(() => network.grpcHealth({ host: address, port, service: 's', userAgent: 'x' }, 1_000, signal));
   network.listen(address, 1, { grpc: (service) => ({ kind: 'status', status: service === 's' ? 'SERVING' : '' }) });
@@ -116,7 +115,7 @@ test('health checks end in a status, an error, or not in time', async () => {
 });
 
 test('the unhealthy app is well five times, and again when it is started anew', async () => {
-  const { network, timed } = startNetwork();
+  const { network, timed, signal } = startNetwork();
   const statuses: number[] = [];
   for (let instance = 0; instance < 2; instance++) {
     const stop = network.listen(address, 8080, kubiaUnhealthyServer());
