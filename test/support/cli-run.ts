@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { connectionOver } from '../../src/cli/api-connection.ts';
 import type { CliIo } from '../../src/cli/cli-io.ts';
 import { run } from '../../src/cli/main.ts';
@@ -39,19 +40,33 @@ export function quietIo(
 export async function startCli(deps: Parameters<typeof startApi>[0] = {}) {
   const api = await startApi(deps);
   const client = new InProcessClient({ handle: api.server.handle, user: admin });
+  /** Starts one command line, with `stdin` at its standard input; it ends by itself or when `signal` aborts. */
+  function start(
+    words: readonly string[],
+    stdin = '',
+    signal = new AbortController().signal,
+  ): { readonly result: Promise<CliResult>; readonly printed: () => Omit<CliResult, 'code'> } {
+    const { io, printed } = quietIo(api.clock, stdin);
+    const connect: NonNullable<Parameters<typeof run>[1]['connect']> = (flags) => {
+      const named = flags.optional('namespace');
+      const scope = { namespace: named ?? 'default', namespaceIsExplicit: named !== undefined, timeoutMs: 0 };
+      return connectionOver(client, scope, io);
+    };
+    return { result: run(words, { io, connect }, signal).then((code) => ({ code, ...printed() })), printed };
+  }
   return {
     api,
-    /** Runs one command line, with `stdin` at its standard input, until it ends or `signal` aborts. */
-    async cli(words: readonly string[], stdin = '', signal = new AbortController().signal): Promise<CliResult> {
-      const { io, printed } = quietIo(api.clock, stdin);
-      const connect: NonNullable<Parameters<typeof run>[1]['connect']> = (flags) => {
-        const named = flags.optional('namespace');
-        const scope = { namespace: named ?? 'default', namespaceIsExplicit: named !== undefined, timeoutMs: 0 };
-        return connectionOver(client, scope, io);
-      };
-      const code = await run(words, { io, connect }, signal);
-      return { code, ...printed() };
+    start,
+    cli: (words: readonly string[], stdin = ''): Promise<CliResult> => start(words, stdin).result,
+    /** Lets everything go on that needs no time to pass (verbs are loaded when called), until `holds`. */
+    async until(holds: () => boolean): Promise<void> {
+      for (let turns = 0; !holds(); turns++) {
+        assert.ok(turns < turnsMax, `not within ${turnsMax} turns: ${holds.toString()}`);
+        await api.settle();
+      }
     },
     close: () => api.close(),
   };
 }
+
+const turnsMax = 10_000;

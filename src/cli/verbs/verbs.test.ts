@@ -208,16 +208,16 @@ test('get -o yaml prints one object bare and several in a List', async () => {
 });
 
 test('get -w prints what is there, and then every change under the same columns', async () => {
-  const { api, cli, close } = await startCli();
+  const { cli, start, until, close } = await startCli();
   await cli(['create', '-f', '-'], pod('web'));
   const controller = new AbortController();
-  const watching = cli(['get', 'po', '-w', '--output-watch-events'], '', controller.signal);
-  await api.settle();
+  const { result, printed } = start(['get', 'po', '-w', '--output-watch-events'], '', controller.signal);
+  await until(() => printed().stdout.includes('web'));
   await cli(['create', '-f', '-'], pod('longer-name'));
   await cli(['delete', 'po', 'web', '--wait=false']);
-  await api.clock.advance(1_000);
+  await until(() => printed().stdout.includes('DELETED'));
   controller.abort(new Error('SIGINT'));
-  const { stdout, code } = await watching;
+  const { stdout, code } = await result;
   const events = stdout.split('\n').map((line) => line.split(/ +/).slice(0, 2).join(' '));
   assert.deepEqual(
     [events.slice(0, 3), events.at(-2), code],
@@ -247,11 +247,11 @@ test('delete prints what it deletes, and waits until it is gone', async () => {
 });
 
 test('a pod that takes its time to end is waited for, and a forced one is warned about', async () => {
-  const { api, cli, close } = await startCli();
+  const { api, cli, until, close } = await startCli();
   const manifest = pod('web', { nodeName: 'n' });
   await cli(['create', '-f', '-'], manifest);
   const deleting = cli(['delete', 'po', 'web']);
-  await api.settle();
+  await until(() => api.clock.pendingNames().includes('cli.delete.timeout'));
   let isDone = false;
   void deleting.then(() => (isDone = true));
   await api.clock.advance(5_000);
@@ -268,10 +268,10 @@ test('a pod that takes its time to end is waited for, and a forced one is warned
 });
 
 test('delete gives up after its timeout', async () => {
-  const { api, cli, close } = await startCli();
+  const { api, cli, until, close } = await startCli();
   await cli(['create', '-f', '-'], pod('web', { nodeName: 'n' }));
   const deleting = cli(['delete', 'po', 'web', '--timeout=3s']);
-  await api.settle();
+  await until(() => api.clock.pendingNames().includes('cli.delete.timeout'));
   await api.clock.advance(4_000);
   assert.deepEqual(
     await deleting,
