@@ -1,3 +1,5 @@
+import { StatusError } from './status-error.ts';
+
 let prepareSignal: (signal: AbortSignal) => void = () => {};
 
 /**
@@ -10,7 +12,8 @@ export function prepareScopeSignals(prepare: (signal: AbortSignal) => void): voi
 
 /**
  * Owns every background task started under it: `close()` aborts them, waits for all of them, and reports the first real
- * failure. A task that fails takes its siblings down. Nothing in the program runs outside a scope.
+ * failure. A task that fails takes its siblings down. Nothing in the program runs outside a scope. Once asked to stop,
+ * a task may end with the reason of the abort, or with the StatusError of what it was doing: neither is a failure.
  */
 export class TaskScope {
   readonly #controller = new AbortController();
@@ -39,7 +42,8 @@ export class TaskScope {
   /** Starts `body`; its failure, other than the abort itself, aborts all its siblings. */
   start(body: (signal: AbortSignal) => Promise<void>): void {
     const task = body(this.signal).catch((error: unknown) => {
-      if (this.signal.aborted && error === this.signal.reason) return; // asked to stop: not a failure
+      // Asked to stop: what did not work out on the way matters to nobody any more; a bug does.
+      if (this.signal.aborted && (error === this.signal.reason || error instanceof StatusError)) return;
       this.#failure ??= error;
       this.#controller.abort(error);
     });
