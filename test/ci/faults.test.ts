@@ -54,7 +54,7 @@ const restarts = ({ status }: Pod): number => status?.containerStatuses?.[0]?.re
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   test(`${signal} ends the pods, leaves nothing running, and exits with 0`, async () => {
     const cluster = await startLivelet();
-    await cluster.livelet(['create', '-f', '-'], pod('a', 'sleep 1000 & sleep 1000'));
+    await cluster.livelet(['create', '-f', '-'], pod('a', 'sleep 1000 & sleep 1000; true'));
     await untilPod(cluster, 'a', running);
     assert.notDeepEqual(containersAlive(), []);
     const beganMs = performance.now();
@@ -67,7 +67,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 
 test('after SIGKILL the next up finds the data whole, ends leftovers, and runs the pods on with their counts', async () => {
   const first = await startLivelet();
-  await first.livelet(['create', '-f', '-'], pod('steady', 'sleep 1000 & sleep 1000'));
+  await first.livelet(['create', '-f', '-'], pod('steady', 'sleep 1000 & sleep 1000; true'));
   await first.livelet(['create', '-f', '-'], pod('crasher', 'sleep 1; exit 3'));
   await untilPod(first, 'crasher', (now) => restarts(now) >= 1);
   const before = await untilPod(first, 'steady', running);
@@ -79,7 +79,7 @@ test('after SIGKILL the next up finds the data whole, ends leftovers, and runs t
   assert.equal(steady.status?.containerStatuses?.[0]?.lastState?.terminated?.exitCode, 137);
   assert.ok(restarts(await getPod(second, 'crasher')) >= crashed);
   const alive = containersAlive().filter(
-    (line) => line.includes('sleep 1000 & sleep 1000') && !line.includes('unshare'),
+    (line) => line.includes('sleep 1000 & sleep 1000; true') && !line.includes('unshare'),
   );
   assert.equal(alive.filter((line) => /\bsh -c sleep 1000/.test(line)).length <= 1, true, alive.join('\n'));
   assert.equal(await second.stop(), 0);
@@ -151,7 +151,7 @@ test('hostile requests get 4xx with a Status, and the server lives on', async ()
   const config = fs.readFileSync(cluster.kubeconfigPath, 'utf8');
   const field = (name: string): string =>
     Buffer.from(new RegExp(`${name}: (\\S+)`).exec(config)?.[1] ?? '', 'base64').toString();
-  const port = Number(/server: https:\/\/127\.0\.0\.1:(\d+)/.exec(config)?.[1]);
+  const port = Number(/server: "?https:\/\/127\.0\.0\.1:(\d+)/.exec(config)?.[1]);
   const anonymous = { ca: field('certificate-authority-data') };
   const admin = { ...anonymous, cert: field('client-certificate-data'), key: field('client-key-data') };
   const request = (line: string, headers: string, body: string): string =>
