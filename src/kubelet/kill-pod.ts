@@ -74,8 +74,8 @@ class TerminationOrder {
     const running = new Set(alive.map(({ metadata }) => metadata.name));
     for (const name of running) this.#endings.set(name, ending());
     const sidecars = (pod.spec?.initContainers ?? []).filter(isSidecar).map(({ name }) => name);
-    const sidecarNames = new Set(sidecars);
-    const others = [...running].filter((name) => !sidecarNames.has(name));
+    const initNames = new Set((pod.spec?.initContainers ?? []).map(({ name }) => name));
+    const others = [...running].filter((name) => !initNames.has(name)); // nobody waits for an ordinary init container
     for (const [index, name] of sidecars.entries()) {
       const later = sidecars.slice(index + 1).filter((other) => running.has(other));
       if (running.has(name)) this.#waitsFor.set(name, [...others, ...later]);

@@ -139,6 +139,23 @@ test('sidecars end after the regular containers, the last declared first', async
   await world.close();
 });
 
+test('a sidecar does not wait for an ordinary init container that still runs', async () => {
+  const world = await startKubeletWorld('order-init', { scripts: { polite, stubborn } });
+  await world.create('p', {
+    terminationGracePeriodSeconds: 5,
+    initContainers: [{ ...containerOf('side', 'polite'), restartPolicy: 'Always' }, containerOf('init', 'stubborn')],
+    containers: [containerOf('main', 'polite')],
+  });
+  await world.clock.advance(1_000);
+  world.noted.take();
+  await world.delete('p');
+  await world.clock.advance(6_000);
+  const calls = stops(world.noted.take());
+  assert.deepEqual(calls.toSorted(), ['stopContainer init 5000', 'stopContainer side 5000', 'stopPodSandbox p']);
+  await assert.rejects(world.pod('p'), { reason: 'NotFound' });
+  await world.close();
+});
+
 test('a postStart hook that fails kills the container, which is then started again with back-off', async () => {
   const world = await startKubeletWorld('post-start', {
     scripts: { c: { ...polite, execs: [{ command: ['hello'], results: [{ exitCode: 1, stderr: 'no' }] }] } },
