@@ -3,7 +3,8 @@ import { StatusError } from './status-error.ts';
 let prepareSignal: (signal: AbortSignal) => void = () => {};
 
 /**
- * Sets what is done with the signal of each scope from now on. For hosts only: Node.js warns of a leak when more than ten
+ * Sets what is done with the signal of each scope from now on. For hosts only: Node.js warns of a leak when more than
+ * ten
  * listen to one signal, as many tasks of one scope rightly do.
  */
 export function prepareScopeSignals(prepare: (signal: AbortSignal) => void): void {

@@ -5,7 +5,7 @@ import { CliError, errorText, exitCodeOf } from './cli-error.ts';
 import { processIo, type CliIo } from './cli-io.ts';
 import { connectionFlags } from './connection-flags.ts';
 import { parseFlags, type Flag } from './flags.ts';
-import { packageVersion } from './package-version.ts';
+import { packageVersion } from '../main/package-version.ts';
 import type { Verb, VerbTable } from './verb.ts';
 
 /** Every verb, in the order of the help. Loaded only when called, so that `livelet --help` is quick. */

@@ -1,5 +1,6 @@
 /**
- * Makes X.509 certificates (RFC 5280) of the few shapes that a cluster needs: ECDSA over P-256 with SHA-256. The library
+ * Makes X.509 certificates (RFC 5280) of the few shapes that a cluster needs: ECDSA over P-256 with SHA-256. The
+ * library
  * is loaded when the first certificate is made, since that takes 100 ms, and a later start makes none.
  */
 import { randomBytes, webcrypto, type KeyObject } from 'node:crypto';

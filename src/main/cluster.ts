@@ -90,7 +90,8 @@ prepareScopeSignals((signal) => setMaxListeners(0, signal));
 const imagesDir = path.resolve(import.meta.dirname, '../../images');
 
 /**
- * Starts API server, scheduler, controllers and one node in this process; resolves when the node is Ready and the default
+ * Starts API server, scheduler, controllers and one node in this process; resolves when the node is Ready and the
+ * default
  * service account is there, so that the next request succeeds. Errors: `StatusError` whose message says what to do.
  */
 export async function startCluster(options: ClusterOptions = {}): Promise<ClusterHandle> {

@@ -1,6 +1,6 @@
 import { bodyText, parseJson } from '../../client/answer.ts';
 import { CliError } from '../cli-error.ts';
-import { packageVersion } from '../package-version.ts';
+import { packageVersion } from '../../main/package-version.ts';
 import { toJsonTwo } from '../printers/json-printer.ts';
 import { toYaml } from '../printers/yaml-printer.ts';
 import { textOf } from '../resource-types.ts';
