@@ -121,3 +121,39 @@ test('only administrators are answered, and only what a node serves', async () =
   );
   await world.close();
 });
+
+test('what runs is listed from the runtime, and a command can be run in it', async () => {
+  const world = await startKubeletWorld('run', {
+    scripts: { c: { execs: [{ command: ['echo', 'hi'], results: [{ exitCode: 0, stdout: 'hi\n' }] }] } },
+  });
+  await world.create('web', { containers: [containerOf('c', 'c')] });
+  await world.clock.advance(1_000);
+  const ask = async (path: string, query: string, method: string): Promise<string> => {
+    const { status, body } = await world.during(
+      world.kubelet.handle(request(path, query, ['system:masters'], method), never),
+    );
+    return `${status} ${typeof body === 'string' ? body : '...'}`;
+  };
+  assert.match(await ask('/runningpods/', '', 'GET'), /"name":"web".*"containers":\[\{"name":"c"/);
+  assert.equal(await ask('/run/default/web/c', 'cmd=echo+hi', 'POST'), '200 hi\n');
+  assert.equal(await ask('/run/default/web/c', 'cmd=echo+hi', 'GET'), '405 Method Not Allowed');
+  assert.equal(await ask('/run/default/web/other-uid/c', 'cmd=echo+hi', 'POST'), '404 pod does not exist');
+  assert.equal(await ask('/run/default/web/d', 'cmd=echo+hi', 'POST'), '500 container not found ("d")');
+  assert.equal(await ask('/healthz/syncloop', '', 'GET'), '200 ok');
+  assert.equal(await ask('/healthz/nosuch', '', 'GET'), '404 404 page not found\n');
+  await world.close();
+});
+
+test('a log query that is not to be read is told from one that asks for the impossible', async () => {
+  const world = await startKubeletWorld('log-query');
+  await world.create('web');
+  await world.clock.advance(1_000);
+  const ask = (query: Record<string, string>): Promise<string> => world.logs('web', 'main', query);
+  for (const query of [{ tailLines: 'few' }, { limitBytes: '' }, { sinceSeconds: '1.5' }, { sinceTime: 'noon' }]) {
+    assert.equal(await ask(query), '400 {"message":"Unable to decode query."}');
+  }
+  for (const query of [{ tailLines: '-1' }, { limitBytes: '0' }, { sinceSeconds: '0' }]) {
+    assert.equal(await ask(query), '422 {"message":"Invalid request."}');
+  }
+  await world.close();
+});

@@ -2,6 +2,7 @@ import type { Pod, PodStatus } from '../api/gen/types.ts';
 import type { HttpHandler, HttpRequest, HttpResponse } from '../base/http.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { StatusError, hasReason, messageOf } from '../base/status-error.ts';
+import { podLabels } from '../cri/runtime.ts';
 import { readContainerLog } from './container-logs.ts';
 import type { LogOptions } from './container-logs.ts';
 import { nanosOf } from './cri-log.ts';
@@ -21,6 +22,8 @@ export interface NodeServerDeps {
 }
 
 const adminGroup = 'system:masters';
+// What is asked of this process while it answers is well; that it answers at all is what they tell.
+const healthChecks: readonly string[] = ['ping', 'log', 'syncloop'];
 const plainText = { 'content-type': 'text/plain; charset=utf-8' } as const;
 const jsonType = { 'content-type': 'application/json' } as const;
 const metricsType = { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } as const;
@@ -47,10 +50,14 @@ function verbOf({ method }: HttpRequest): string {
 
 async function route(deps: NodeServerDeps, request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
   const [first = '', ...rest] = request.path.split('/').filter((part) => part !== '');
+  if (first === 'run') return run(deps, request, rest, signal);
   if (request.method !== 'GET') return text(405, 'Method Not Allowed');
   switch (first) {
     case 'healthz':
+      if (rest.length > 1 || !healthChecks.includes(rest[0] ?? 'ping')) break;
       return text(200, 'ok');
+    case 'runningpods':
+      return json(await runningPods(deps, signal));
     case 'pods':
       return json(deps.pods().map((pod) => ({ ...pod, status: deps.statusOf(podUidOf(pod)) ?? pod.status })));
     case 'metrics':
@@ -82,6 +89,52 @@ function configz({ context }: NodeServerDeps): HttpResponse {
   return { status: 200, headers: jsonType, body: JSON.stringify({ kubeletconfig }) };
 }
 
+/** What the runtime has running, whatever the API says. */
+async function runningPods({ context }: NodeServerDeps, signal: AbortSignal): Promise<readonly Pod[]> {
+  const pods = new Map<string, Pod>();
+  for (const { labels, metadata, image, state } of await context.runtime.listContainers({}, signal)) {
+    if (state !== 'running') continue;
+    const uid = labels[podLabels.podUid] ?? '';
+    const name = labels[podLabels.podName] ?? '';
+    const namespace = labels[podLabels.podNamespace] ?? '';
+    const containers = [...(pods.get(uid)?.spec?.containers ?? []), { name: metadata.name, image, resources: {} }];
+    pods.set(uid, { metadata: { name, namespace, uid }, spec: { containers }, status: {} });
+  }
+  return [...pods.values()];
+}
+
+/** `/run/NAMESPACE/POD[/UID]/CONTAINER?cmd=WORDS`: runs a command, answers what it printed. Takes POST only. */
+async function run(
+  deps: NodeServerDeps,
+  request: HttpRequest,
+  path: readonly string[],
+  signal: AbortSignal,
+): Promise<HttpResponse> {
+  const [namespace = '', podName = '', ...more] = path.map(decoded);
+  const [uid, containerName] = more.length === 2 ? more : [undefined, more[0]];
+  if (containerName === undefined || more.length > 2) return text(404, '404 page not found\n');
+  if (request.method !== 'POST') return text(405, 'Method Not Allowed');
+  const pod = deps
+    .pods()
+    .find(({ metadata }) => metadata?.namespace === namespace && metadata.name === podName && isUid(uid, metadata.uid));
+  if (pod === undefined) return text(404, 'pod does not exist');
+  const containers = await deps.context.runtime.listContainers({ podUid: podUidOf(pod) }, signal);
+  const running = containers.find(({ metadata, state }) => metadata.name === containerName && state === 'running');
+  if (running === undefined) return text(500, `container not found (${JSON.stringify(containerName)})`);
+  const command = (request.query.get('cmd') ?? '').split(' ');
+  const { stdout, stderr, exitCode } = await deps.context.runtime.execSync(running.id, command, 0, signal);
+  if (exitCode !== 0) {
+    const words = new TextDecoder().decode(stderr);
+    return text(500, `command '${command.join(' ')}' exited with ${exitCode}: ${words}`);
+  }
+  const decoder = new TextDecoder();
+  return { status: 200, headers: jsonType, body: decoder.decode(stdout) + decoder.decode(stderr) };
+}
+
+function isUid(asked: string | undefined, uid: string | undefined): boolean {
+  return asked === undefined || asked === uid;
+}
+
 /** `/containerLogs/NAMESPACE/POD/CONTAINER` (section 7.4). */
 async function containerLogs(
   deps: NodeServerDeps,
@@ -93,6 +146,7 @@ async function containerLogs(
   if (namespace === '') return json400('Missing podNamespace.');
   if (podName === '') return json400('Missing podID.');
   if (containerName === '') return json400('Missing container name.');
+  if (!isDecodable(request.query)) return json400('Unable to decode query.');
   const options = parseLogOptions(request.query, deps.context.clock.wallMs());
   if (typeof options === 'string')
     return { status: 422, headers: jsonType, body: JSON.stringify({ message: options }) };
@@ -166,8 +220,8 @@ function parseLogOptions(query: URLSearchParams, nowWallMs: number): LogOptions 
   const limitBytes = query.has('limitBytes') ? integer(query.get('limitBytes') ?? '', 1) : undefined;
   const sinceSeconds = query.has('sinceSeconds') ? integer(query.get('sinceSeconds') ?? '', 1) : undefined;
   const sinceTime = query.get('sinceTime');
-  const sinceTimeNanos = sinceTime === null ? undefined : (nanosOf(sinceTime) ?? Number.NaN);
-  const isBad = [tailLines, limitBytes, sinceSeconds, sinceTimeNanos].some((value) => Number.isNaN(value));
+  const sinceTimeNanos = sinceTime === null ? undefined : nanosOf(sinceTime);
+  const isBad = [tailLines, limitBytes, sinceSeconds].some((value) => Number.isNaN(value));
   if (isBad || (sinceSeconds !== undefined && sinceTime !== null)) return 'Invalid request.';
   const sinceNanos =
     sinceSeconds === undefined
@@ -178,13 +232,25 @@ function parseLogOptions(query: URLSearchParams, nowWallMs: number): LogOptions 
     timestamps: isSet('timestamps'),
     tailLines,
     limitBytes,
-    sinceNanos: typeof sinceNanos === 'bigint' ? sinceNanos : undefined,
+    sinceNanos,
   };
 }
 
-/** NaN: not a whole number of at least `min`. */
+/** Whether numbers and times are such, whatever their value. */
+function isDecodable(query: URLSearchParams): boolean {
+  const numbers = [query.get('tailLines'), query.get('limitBytes'), query.get('sinceSeconds')];
+  const tail = query.get('tail');
+  if (tail !== null && tail !== 'all') numbers.push(tail);
+  const time = query.get('sinceTime');
+  return (
+    numbers.every((value) => value === null || /^[+-]?\d+$/.test(value)) &&
+    (time === null || nanosOf(time) !== undefined)
+  );
+}
+
+/** NaN: less than `min`. */
 function integer(text: string, min: number): number {
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  const value = Number(text);
   return value >= min ? value : Number.NaN;
 }
 
