@@ -57,28 +57,23 @@ function sh(script: string): readonly string[] {
 }
 
 export function processSuite(name: string, way: Way, open: OpenProcessRuntime): void {
-  const makeTest =
-    (skip: string | false): CaseTest =>
-    (sentence, body) => {
-      test(sentence, { skip, timeout: 30_000 }, async () => {
-        const opened = await open();
-        try {
-          await body({ opened, bench: new RuntimeBench(opened, endlessSignal()) });
-        } finally {
-          await opened.close();
-        }
-      });
-    };
-  const anyway = makeTest(false);
-  const isolated = makeTest(way === 'none' && 'needs namespaces');
-  const asRoot = makeTest(way !== 'root' && 'needs root');
+  const caseTest: CaseTest = (sentence, body) => {
+    test(sentence, { timeout: 30_000 }, async () => {
+      const opened = await open();
+      try {
+        await body({ opened, bench: new RuntimeBench(opened, endlessSignal()) });
+      } finally {
+        await opened.close();
+      }
+    });
+  };
   describe(name, { concurrency: 4 }, () => {
-    commandTests(anyway);
-    logTests(anyway);
-    namespaceTests(isolated);
-    rootTests(asRoot);
-    if (way === 'none') plainTests(anyway);
-    imageTests(anyway);
+    commandTests(caseTest);
+    logTests(caseTest);
+    if (way !== 'none') namespaceTests(caseTest);
+    if (way === 'root') rootTests(caseTest);
+    if (way === 'none') plainTests(caseTest);
+    imageTests(caseTest);
     restartTests(open);
   });
 }
