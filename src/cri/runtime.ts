@@ -72,6 +72,8 @@ export interface Mount {
   readonly containerPath: string;
   readonly hostPath: string;
   readonly readonly: boolean;
+  /** Whether mounts made below it later are seen on the other side. Default `private`: no. */
+  readonly propagation?: 'private' | 'hostToContainer' | 'bidirectional';
 }
 
 export interface ContainerSecurityContext {
@@ -83,6 +85,14 @@ export interface ContainerSecurityContext {
   readonly noNewPrivs: boolean;
   readonly addCapabilities: readonly string[];
   readonly dropCapabilities: readonly string[];
+  /** `RuntimeDefault` or `Localhost`; absent: unconfined. */
+  readonly seccompProfile?: string;
+  /** Likewise. */
+  readonly appArmorProfile?: string;
+  /** Absent: the runtime's own. */
+  readonly seLinuxOptions?: Readonly<Record<string, string | undefined>>;
+  /** `Unmasked`; absent: what the runtime hides of /proc. */
+  readonly procMount?: string;
 }
 
 export interface LinuxContainerResources {

@@ -110,3 +110,13 @@ test('on this computer modes are as asked for, whatever the umask, and packing m
   assert.deepEqual(await host.list(path.join(root, 'd')), ['f.gz', 't']);
   assert.equal(gunzipSync(fs.readFileSync(path.join(root, 'd/f.gz'))).toString(), 'log');
 });
+
+test('a group is given to files where this process may give them away', async () => {
+  const root = path.join(directory, 'groups');
+  await host.makeDirectory(root, 0o2777, 2000);
+  await host.write(path.join(root, 'f'), 'x', 0o440, 2000);
+  const [inDirectory, ofFile] = [fs.statSync(root), fs.statSync(path.join(root, 'f'))];
+  assert.equal(inDirectory.mode & 0o7777, 0o2777);
+  const mine = process.getuid?.() === 0 ? 2000 : process.getgid?.();
+  assert.deepEqual([inDirectory.gid, ofFile.gid, ofFile.mode & 0o777], [mine, mine, 0o440]);
+});

@@ -11,21 +11,21 @@ import type { FileStat, NodeFiles, OpenFile } from '../kubelet/node-files.ts';
 export class HostNodeFiles implements NodeFiles {
   #writeCount = 0; // makes the names of unfinished files unique
 
-  makeDirectory(directory: string, mode: number): Promise<void> {
+  makeDirectory(directory: string, mode: number, groupId?: number): Promise<void> {
     return translated(`mkdir ${directory}`, async () => {
       const made = await fs.mkdir(directory, { recursive: true });
       // Only what was made just now: the mode of others is their owner's business.
-      if (made !== undefined) await fs.chmod(directory, mode);
+      if (made !== undefined) await own(directory, mode, groupId);
     });
   }
 
-  write(file: string, content: string | Uint8Array, mode: number): Promise<void> {
+  write(file: string, content: string | Uint8Array, mode: number, groupId?: number): Promise<void> {
     return translated(`write ${file}`, async () => {
       this.#writeCount += 1;
       const unfinished = `${file}.${process.pid}-${this.#writeCount}.tmp`;
       try {
         await fs.writeFile(unfinished, content);
-        await fs.chmod(unfinished, mode);
+        await own(unfinished, mode, groupId);
         await fs.rename(unfinished, file);
       } catch (error) {
         await fs.rm(unfinished, { force: true });
@@ -115,6 +115,12 @@ export class HostNodeFiles implements NodeFiles {
       signal.addEventListener('abort', onAbort, { once: true });
     });
   }
+}
+
+async function own(target: string, mode: number, groupId: number | undefined): Promise<void> {
+  // First the owner: to change it takes the set-group-ID bit away.
+  if (groupId !== undefined && process.getuid?.() === 0) await fs.chown(target, -1, groupId);
+  await fs.chmod(target, mode);
 }
 
 function statOf(found: Stats): FileStat {

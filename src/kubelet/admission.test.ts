@@ -86,4 +86,18 @@ test('what this node cannot give is refused by name', () => {
     reason: 'UnsupportedPodSpec',
     message: 'spec.runtimeClassName is not supported by this node, spec.hostUsers is not supported by this node',
   });
+  const container = {
+    name: 'c',
+    volumeDevices: [{ name: 'v', devicePath: '/dev/v' }],
+    volumeMounts: [{ name: 'w', mountPath: '/w', recursiveReadOnly: 'Enabled' }],
+  };
+  const devices = refusalOf({ pod: { spec: { containers: [container] } }, others: [], allocatable: {}, node });
+  assert.equal(
+    devices?.message,
+    'spec.containers[0].volumeDevices is not supported by this node, ' +
+      'spec.containers[0].volumeMounts[0].recursiveReadOnly: Enabled is not supported by this node',
+  );
+  const longSpec = { containers: [], hostname: 'h', subdomain: 's'.repeat(50), setHostnameAsFQDN: true };
+  const long = refusalOf({ pod: { metadata: { namespace: 'n' }, spec: longSpec }, others: [], allocatable: {}, node });
+  assert.match(long?.message ?? '', /^FQDN h\.s+\.n\.svc\.cluster\.local is too long \(64 characters is the max, /);
 });

@@ -1,4 +1,4 @@
-import type { Node, NodeSelectorRequirement, NodeSelectorTerm, Pod } from '../api/gen/types.ts';
+import type { Container, Node, NodeSelectorRequirement, NodeSelectorTerm, Pod } from '../api/gen/types.ts';
 import { effectivePodRequests } from '../api/pod-resources.ts';
 import {
   addQuantities,
@@ -10,6 +10,7 @@ import {
 } from '../api/quantity.ts';
 import type { Quantity } from '../api/quantity.ts';
 import { containersOf } from './pod-names.ts';
+import { fqdnLengthMax, hostnameOf } from './sandbox-config.ts';
 
 export interface Refusal {
   /** `OutOfcpu`, `NodePorts`, ... */
@@ -35,7 +36,8 @@ export function refusalOf(input: AdmissionInput): Refusal | undefined {
 }
 
 /** What the pod asks for and this node cannot give. */
-function refusedByFields({ pod: { spec }, node }: AdmissionInput): Refusal | undefined {
+function refusedByFields({ pod, node }: AdmissionInput): Refusal | undefined {
+  const { spec } = pod;
   const system = node?.status?.nodeInfo?.operatingSystem ?? 'linux';
   if (spec?.os !== undefined && spec.os.name !== system) {
     // The words are upstream's.
@@ -46,15 +48,33 @@ function refusedByFields({ pod: { spec }, node }: AdmissionInput): Refusal | und
   if (sysctl !== undefined) {
     return { reason: 'SysctlForbidden', message: `forbidden sysctl: "${sysctl.name}" not allowlisted` };
   }
+  const hostname = hostnameOf(pod, '');
+  if (spec?.setHostnameAsFQDN === true && hostname.length > fqdnLengthMax) {
+    const message = `FQDN ${hostname} is too long (${fqdnLengthMax} characters is the max, ${hostname.length} characters requested)`;
+    return { reason: 'UnsupportedPodSpec', message };
+  }
   const unsupported = [
     ...(spec?.runtimeClassName === undefined ? [] : ['runtimeClassName']),
     ...(spec?.hostUsers === false ? ['hostUsers'] : []),
     ...((spec?.resourceClaims ?? []).length === 0 ? [] : ['resourceClaims']),
     ...((spec?.ephemeralContainers ?? []).length === 0 ? [] : ['ephemeralContainers']),
+    ...unsupportedOfContainers(spec?.initContainers ?? [], 'initContainers'),
+    ...unsupportedOfContainers(spec?.containers ?? [], 'containers'),
   ];
   if (unsupported.length === 0) return undefined;
   const message = unsupported.map((field) => `spec.${field} is not supported by this node`).join(', ');
   return { reason: 'UnsupportedPodSpec', message };
+}
+
+function unsupportedOfContainers(containers: readonly Container[], field: string): string[] {
+  return containers.flatMap(({ volumeDevices = [], volumeMounts = [] }, index) => [
+    ...(volumeDevices.length === 0 ? [] : [`${field}[${index}].volumeDevices`]),
+    ...volumeMounts.flatMap(({ recursiveReadOnly }, mountIndex) =>
+      recursiveReadOnly === 'Enabled'
+        ? [`${field}[${index}].volumeMounts[${mountIndex}].recursiveReadOnly: Enabled`]
+        : [],
+    ),
+  ]);
 }
 
 function refusedByResources({ pod, others, allocatable }: AdmissionInput): Refusal | undefined {

@@ -64,6 +64,7 @@ function mountsOf(input: ContainerConfigInput, values: ReadonlyMap<string, strin
       containerPath: mount.mountPath.startsWith('/') ? mount.mountPath : `/${mount.mountPath}`,
       hostPath: `${volume.hostPath}${subPathOf(mount, values)}`,
       readonly: mount.readOnly === true || volume.isReadOnly,
+      ...propagationOf(mount),
     };
   });
   const has = (path: string): boolean => mounts.some(({ containerPath }) => containerPath === path);
@@ -76,6 +77,11 @@ function mountsOf(input: ContainerConfigInput, values: ReadonlyMap<string, strin
     mounts.push({ containerPath: messagePath, hostPath: terminationLogPath, readonly: false });
   }
   return mounts;
+}
+
+function propagationOf({ mountPropagation }: VolumeMount): Pick<Mount, 'propagation'> {
+  if (mountPropagation === 'HostToContainer') return { propagation: 'hostToContainer' };
+  return mountPropagation === 'Bidirectional' ? { propagation: 'bidirectional' } : {};
 }
 
 function subPathOf({ subPath, subPathExpr }: VolumeMount, values: ReadonlyMap<string, string>): string {
@@ -110,6 +116,7 @@ function checkNonRoot(pod: Pod, container: Container): void {
 function securityContextOf(pod: Pod, container: Container): ContainerSecurityContext {
   const ofPod = pod.spec?.securityContext ?? {};
   const own = container.securityContext ?? {};
+  const seLinuxOptions = own.seLinuxOptions ?? ofPod.seLinuxOptions;
   return {
     privileged: own.privileged ?? false,
     runAsUser: own.runAsUser ?? ofPod.runAsUser,
@@ -119,7 +126,17 @@ function securityContextOf(pod: Pod, container: Container): ContainerSecurityCon
     noNewPrivs: own.allowPrivilegeEscalation === false,
     addCapabilities: own.capabilities?.add ?? [],
     dropCapabilities: own.capabilities?.drop ?? [],
+    ...profileOf('seccompProfile', (own.seccompProfile ?? ofPod.seccompProfile)?.type),
+    ...profileOf('appArmorProfile', (own.appArmorProfile ?? ofPod.appArmorProfile)?.type),
+    ...(seLinuxOptions === undefined ? {} : { seLinuxOptions: { ...seLinuxOptions } }),
+    ...(own.procMount === undefined || own.procMount === 'Default' ? {} : { procMount: own.procMount }),
   };
+}
+
+function profileOf<K extends string>(key: K, type: string | undefined): Partial<Record<K, string>> {
+  const profile: Partial<Record<K, string>> = {};
+  if (type !== undefined && type !== 'Unconfined') profile[key] = type;
+  return profile;
 }
 
 const cpuPeriodMicros = 100_000;

@@ -156,6 +156,69 @@ test('volumes are plain files on the node, mounted where they are wanted, and go
   await world.close();
 });
 
+test("what belongs to the pod's group may be read by it, and a subPath in it be written", async () => {
+  const world = await startKubeletWorld('fs-group');
+  await addObjects(world);
+  const pod = await world.create('p', {
+    securityContext: { runAsUser: 1000, fsGroup: 2000 },
+    volumes: [
+      { name: 'keys', secret: { secretName: 'keys', defaultMode: 0o400 } },
+      { name: 'scratch', emptyDir: {} },
+    ],
+    containers: [
+      {
+        ...containerOf('c', 'run'),
+        volumeMounts: [
+          { name: 'keys', mountPath: '/keys' },
+          { name: 'scratch', mountPath: '/scratch', subPath: 'a/b' },
+        ],
+      },
+    ],
+  });
+  await world.clock.advance(1_000);
+  const volumes = `/var/lib/kubelet/pods/${pod.metadata?.uid}/volumes/kubernetes.io~`;
+  assert.equal(world.files.ownership(`${volumes}secret/keys/token`), '0440 2000');
+  assert.equal(world.files.ownership(`${volumes}empty-dir/scratch`), '02777 2000');
+  assert.equal(world.files.ownership(`${volumes}empty-dir/scratch/a/b`), '02777 2000');
+  await world.close();
+});
+
+test('a pod that wants it has its full name as its host name', async () => {
+  const world = await startKubeletWorld('fqdn');
+  const pod = await world.create('p', { hostname: 'web', subdomain: 'apps', setHostnameAsFQDN: true });
+  await world.clock.advance(1_000);
+  const hosts = world.files.text(`/var/lib/kubelet/pods/${pod.metadata?.uid}/etc-hosts`) ?? '';
+  assert.match(hosts, /\n10\.244\.0\.2\tweb\.apps\.default\.svc\.cluster\.local\tweb\n$/);
+  await world.close();
+});
+
+test('confinement of containers reaches the runtime, their own before that of the pod', async () => {
+  const world = await startKubeletWorld('confined');
+  await world.create('p', {
+    securityContext: {
+      seccompProfile: { type: 'RuntimeDefault' },
+      appArmorProfile: { type: 'RuntimeDefault' },
+      seLinuxOptions: { level: 's0:c1' },
+    },
+    volumes: [{ name: 'v', hostPath: { path: '/data' } }],
+    containers: [
+      {
+        ...containerOf('c', 'run'),
+        securityContext: { appArmorProfile: { type: 'Unconfined' } },
+        volumeMounts: [{ name: 'v', mountPath: '/v', mountPropagation: 'HostToContainer' }],
+      },
+    ],
+  });
+  await world.clock.advance(1_000);
+  const { securityContext, mounts = [] } = world.noted.configs.get('c') ?? {};
+  assert.deepEqual(
+    [securityContext?.seccompProfile, securityContext?.appArmorProfile, securityContext?.seLinuxOptions],
+    ['RuntimeDefault', undefined, { level: 's0:c1' }],
+  );
+  assert.equal(mounts[0]?.propagation, 'hostToContainer');
+  await world.close();
+});
+
 test('files of a config map follow it', async () => {
   const world = await startKubeletWorld('volume-update');
   await addObjects(world);

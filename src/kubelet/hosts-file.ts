@@ -37,5 +37,7 @@ export async function hostsFileOf(
 function nameInFile(pod: Pod, hostname: string): string {
   const { subdomain } = pod.spec ?? {};
   if (subdomain === undefined || subdomain === '') return hostname;
+  const [short = ''] = hostname.split('.');
+  if (short !== hostname) return `${hostname}\t${short}`; // setHostnameAsFQDN
   return `${hostname}.${subdomain}.${pod.metadata?.namespace}.svc.cluster.local\t${hostname}`;
 }

@@ -26,7 +26,7 @@ import { networkProblemOf } from './node-status.ts';
 import type { HostInfo } from './node-status.ts';
 import { ObjectReader } from './object-reader.ts';
 import { isWorthSync } from './pod-changes.ts';
-import { isTerminalPhase, podUidOf } from './pod-names.ts';
+import { isTerminalPhase, podReference, podUidOf } from './pod-names.ts';
 import { PodSync } from './pod-sync.ts';
 import { PodWorker } from './pod-worker.ts';
 import { ProbeManager } from './probes/probe-manager.ts';
@@ -34,6 +34,7 @@ import type { ProbeTransport } from './probes/probe-transport.ts';
 import type { ProbeAttempt, Prober, ProbeUpdate } from './probes/prober.ts';
 import { withProbeResult } from './probe-flags.ts';
 import { StatusWriter } from './status-writer.ts';
+import { unenforcedFieldsOf } from './unenforced-fields.ts';
 
 const housekeepingMs = 10_000;
 const eventsRetryMs = 1_000;
@@ -337,7 +338,13 @@ export class Kubelet {
       .filter(({ state }) => state.kind === 'syncing' || state.kind === 'terminating')
       .map((worker) => worker.pod)
       .filter((other) => podUidOf(other) !== podUidOf(pod) && !isTerminalPhase(other.status?.phase));
-    return refusalOf({ pod, others, allocatable: this.#context.allocatable, node: this.#registration.node });
+    const refusal = refusalOf({ pod, others, allocatable: this.#context.allocatable, node: this.#registration.node });
+    if (refusal === undefined && pod.status?.startTime === undefined) {
+      for (const message of unenforcedFieldsOf(pod)) {
+        this.#deps.recorder.event(podReference(pod), 'Warning', 'NotEnforced', message);
+      }
+    }
+    return refusal;
   }
 
   #onProbeUpdate(update: ProbeUpdate): void {

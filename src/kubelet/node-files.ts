@@ -18,10 +18,13 @@ export interface OpenFile {
 }
 
 export interface NodeFiles {
-  /** With its parents; one that is there stays as it is. `mode` as in `0o755`, whatever the process' umask. */
-  makeDirectory(path: string, mode: number): Promise<void>;
-  /** Replaces the whole file in one step: readers see the old or the new content. */
-  write(path: string, content: string | Uint8Array, mode: number): Promise<void>;
+  /**
+   * With its parents; one that is there stays as it is. `mode` as in `0o755`, whatever the process' umask. `groupId`:
+   * the group that it belongs to, where this process may give files to groups (it is root); else it is left out.
+   */
+  makeDirectory(path: string, mode: number, groupId?: number): Promise<void>;
+  /** Replaces the whole file in one step: readers see the old or the new content. `groupId` as above. */
+  write(path: string, content: string | Uint8Array, mode: number, groupId?: number): Promise<void>;
   /** Empties or makes it, in place: for files that are mounted into containers. */
   truncate(path: string, mode: number): Promise<void>;
   /** A file, or a directory with all that is in it. Nothing happens if there is none. */

@@ -6,6 +6,8 @@ import type { NodeLayout } from './node-layout.ts';
 import { podUidOf } from './pod-names.ts';
 
 const hostnameLengthMax = 63;
+/** Of a kernel. */
+export const fqdnLengthMax = 64;
 
 /** The sandbox that a pod asks for. `nodeHostname`: for pods on the machine's network. */
 export function sandboxConfigOf(pod: Pod, attempt: number, layout: NodeLayout, nodeHostname: string): PodSandboxConfig {
@@ -35,8 +37,11 @@ export function sandboxConfigOf(pod: Pod, attempt: number, layout: NodeLayout, n
 
 export function hostnameOf(pod: Pod, nodeHostname: string): string {
   if (pod.spec?.hostNetwork === true) return nodeHostname;
-  const name = pod.spec?.hostnameOverride ?? pod.spec?.hostname ?? pod.metadata?.name ?? '';
-  return name.slice(0, hostnameLengthMax).replace(/[-.]+$/, '');
+  const { hostnameOverride, hostname, subdomain, setHostnameAsFQDN } = pod.spec ?? {};
+  const name = hostnameOverride ?? hostname ?? pod.metadata?.name ?? '';
+  const short = name.slice(0, hostnameLengthMax).replace(/[-.]+$/, '');
+  if (setHostnameAsFQDN !== true || subdomain === undefined || subdomain === '') return short;
+  return `${short}.${subdomain}.${pod.metadata?.namespace}.svc.cluster.local`;
 }
 
 function modeOf(usesHost: boolean | undefined, otherwise: NamespaceMode): NamespaceMode {

@@ -118,7 +118,9 @@ async function makeConfig(
   await files.makeDirectory(`${site.sandboxConfig.logDirectory}/${container.name}`, 0o755);
   // What a subPath names is made in the volume if it is not there.
   for (const { hostPath } of config.mounts) {
-    if ((await files.stat(hostPath)) === undefined) await files.makeDirectory(hostPath, 0o755);
+    if ((await files.stat(hostPath)) !== undefined) continue;
+    const volume = [...volumes.values()].find((candidate) => hostPath.startsWith(`${candidate.hostPath}/`));
+    await files.makeDirectory(hostPath, volume?.directoryMode ?? 0o755, volume?.groupId);
   }
   return config;
 }

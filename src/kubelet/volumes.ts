@@ -14,6 +14,9 @@ export interface MountableVolume {
   readonly hostPath: string;
   /** Written by the kubelet: containers may only read it. */
   readonly isReadOnly: boolean;
+  /** Of directories that are made in it for a subPath. */
+  readonly directoryMode: number;
+  readonly groupId: number | undefined;
 }
 
 export interface VolumesResult {
@@ -75,27 +78,41 @@ export class Volumes {
     signal: AbortSignal,
   ): Promise<MountableVolume> {
     const podUid = podUidOf(facts.pod);
+    const groupId = facts.pod.spec?.securityContext?.fsGroup;
     if (volume.hostPath !== undefined) {
       await this.#checkHostPath(volume.hostPath);
-      return { hostPath: volume.hostPath.path, isReadOnly: false };
+      return { hostPath: volume.hostPath.path, isReadOnly: false, directoryMode: 0o755, groupId: undefined };
     }
     if (volume.emptyDir !== undefined || isUntyped(volume)) {
+      const medium = volume.emptyDir?.medium ?? '';
+      if (medium.startsWith('HugePages')) {
+        const field = `spec.volumes[${index}].emptyDir.medium`;
+        throw new StatusError('BadRequest', `${field}: ${medium} is not supported by this node`);
+      }
       const hostPath = volumeDirectory(this.#layout, podUid, 'empty-dir', volume.name);
-      await this.#files.makeDirectory(hostPath, 0o777);
-      return { hostPath, isReadOnly: false };
+      // Set-group-ID: what is made in it belongs to the group as well.
+      const directoryMode = groupId === undefined ? 0o777 : 0o2777;
+      await this.#files.makeDirectory(hostPath, directoryMode, groupId);
+      return { hostPath, isReadOnly: false, directoryMode, groupId };
     }
     for (const [field, type] of Object.entries(apiVolumeTypes)) {
       if (!(field in volume)) continue;
       const hostPath = volumeDirectory(this.#layout, podUid, type, volume.name);
       const files = await volumeFilesOf(this.#objects, facts, volume, signal);
-      await this.#writeFiles(podUid, hostPath, files);
-      return { hostPath, isReadOnly: true };
+      await this.#writeFiles(podUid, hostPath, files, groupId);
+      return { hostPath, isReadOnly: true, directoryMode: 0o755, groupId };
     }
     const field = Object.keys(volume).find((key) => key !== 'name') ?? '';
     throw new StatusError('BadRequest', `spec.volumes[${index}].${field} is not supported by this node`);
   }
 
-  async #writeFiles(podUid: string, hostPath: string, files: readonly VolumeFile[]): Promise<void> {
+  /** With a group, its members may read every file, as upstream's `SetVolumeOwnership` has it. */
+  async #writeFiles(
+    podUid: string,
+    hostPath: string,
+    files: readonly VolumeFile[],
+    groupId: number | undefined,
+  ): Promise<void> {
     const written = this.#writtenByPod.get(podUid) ?? new Map<string, VolumeFile>();
     this.#writtenByPod.set(podUid, written);
     await this.#files.makeDirectory(hostPath, 0o755);
@@ -105,7 +122,7 @@ export class Volumes {
       wanted.add(path);
       if (sameFile(written.get(path), file)) continue;
       if (file.path.includes('/')) await this.#files.makeDirectory(path.slice(0, path.lastIndexOf('/')), 0o755);
-      await this.#files.write(path, file.content, file.mode);
+      await this.#files.write(path, file.content, groupId === undefined ? file.mode : file.mode | 0o440, groupId);
       written.set(path, file);
     }
     for (const path of written.keys()) {

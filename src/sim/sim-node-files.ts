@@ -1,10 +1,16 @@
 import { StatusError } from '../base/status-error.ts';
 import type { FileStat, NodeFiles, OpenFile } from '../kubelet/node-files.ts';
 
+interface SimOwnership {
+  readonly mode: number;
+  readonly groupId: number | undefined;
+}
+
 interface SimFile {
   readonly identity: string;
   bytes: Uint8Array;
   mode: number;
+  readonly groupId: number | undefined;
 }
 
 const encoder = new TextEncoder();
@@ -12,23 +18,23 @@ const encoder = new TextEncoder();
 /** The node's files in memory, for the simulator and tests. Obeys the contract; nothing in it ever fails for want of space. */
 export class SimNodeFiles implements NodeFiles {
   readonly #files = new Map<string, SimFile>();
-  readonly #directories = new Set<string>(['']); // '' is the root
+  readonly #directories = new Map<string, SimOwnership>([['', { mode: 0o755, groupId: undefined }]]); // '' is the root
   readonly #watchers = new Map<string, Set<() => void>>(); // by path
   #identities = 0;
 
-  async makeDirectory(path: string, _mode: number): Promise<void> {
+  async makeDirectory(path: string, mode: number, groupId?: number): Promise<void> {
     const parts = path.split('/');
     for (let count = 2; count <= parts.length; count++) {
       const directory = parts.slice(0, count).join('/');
       if (this.#files.has(directory)) throw new StatusError('InternalError', `mkdir ${path}: ${directory} is a file`);
-      this.#directories.add(directory);
+      if (!this.#directories.has(directory)) this.#directories.set(directory, { mode, groupId });
     }
   }
 
-  async write(path: string, content: string | Uint8Array, mode: number): Promise<void> {
+  async write(path: string, content: string | Uint8Array, mode: number, groupId?: number): Promise<void> {
     this.#checkParent(path);
     const bytes = typeof content === 'string' ? encoder.encode(content) : content.slice();
-    this.#files.set(path, { identity: this.#newIdentity(), bytes, mode });
+    this.#files.set(path, { identity: this.#newIdentity(), bytes, mode, groupId });
     this.#changed(path);
   }
 
@@ -38,8 +44,8 @@ export class SimNodeFiles implements NodeFiles {
     const added = encoder.encode(text);
     if (file === undefined) {
       const parts = path.split('/');
-      for (let count = 2; count < parts.length; count++) this.#directories.add(parts.slice(0, count).join('/'));
-      this.#files.set(path, { identity: this.#newIdentity(), bytes: added, mode: 0o640 });
+      for (let count = 2; count < parts.length; count++) this.#addParent(parts.slice(0, count).join('/'));
+      this.#files.set(path, { identity: this.#newIdentity(), bytes: added, mode: 0o640, groupId: undefined });
     } else {
       const bytes = new Uint8Array(file.bytes.length + added.length);
       bytes.set(file.bytes);
@@ -64,12 +70,12 @@ export class SimNodeFiles implements NodeFiles {
       this.#files.delete(name);
       this.#changed(name);
     }
-    for (const name of this.#directories)
+    for (const name of this.#directories.keys())
       if (name === path || name.startsWith(`${path}/`)) this.#directories.delete(name);
   }
 
   async list(path: string): Promise<readonly string[]> {
-    const names = [...this.#files.keys(), ...this.#directories]
+    const names = [...this.#files.keys(), ...this.#directories.keys()]
       .filter((name) => name.startsWith(`${path}/`))
       .map((name) => name.slice(path.length + 1))
       .filter((name) => !name.includes('/'));
@@ -137,9 +143,19 @@ export class SimNodeFiles implements NodeFiles {
     return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
   }
 
+  /** For tests: `0440 2000`, its mode and its group if it was given one. */
+  ownership(path: string): string {
+    const found = this.#files.get(path) ?? this.#directories.get(path);
+    return `0${found?.mode.toString(8)}${found?.groupId === undefined ? '' : ` ${found.groupId}`}`;
+  }
+
   /** For tests: all files, sorted. */
   paths(): readonly string[] {
     return [...this.#files.keys()].sort();
+  }
+
+  #addParent(directory: string): void {
+    if (!this.#directories.has(directory)) this.#directories.set(directory, { mode: 0o755, groupId: undefined });
   }
 
   #checkParent(path: string): void {

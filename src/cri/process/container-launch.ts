@@ -31,10 +31,10 @@ export function containerLaunch(
   context: LaunchContext,
 ): ContainerLaunch {
   const { securityContext } = config;
-  if (securityContext.privileged) {
-    throw new StatusError('BadRequest', 'securityContext.privileged: true is not supported by the process runtime');
+  const [unsupported] = unsupportedOf(config);
+  if (unsupported !== undefined) {
+    throw new StatusError('BadRequest', `${unsupported} is not supported by the process runtime`);
   }
-  if (config.tty) throw new StatusError('BadRequest', 'tty: true is not supported by the process runtime');
   const argv = commandOf(config, image);
   if (argv.length === 0) throw new StatusError('BadRequest', `no command specified for image ${image.name}`);
   const isRoot = process.getuid?.() === 0;
@@ -61,6 +61,33 @@ export function containerLaunch(
     cgroupProcsFiles: context.cgroupProcsFiles,
     stdinOpen: config.stdin,
   };
+}
+
+/** What this runtime cannot give, and without which the container might do harm or not work: it is refused. */
+function unsupportedOf({ securityContext, tty, mounts }: ContainerConfig): readonly string[] {
+  const { privileged, seccompProfile, appArmorProfile, procMount } = securityContext;
+  return [
+    ...(privileged ? ['securityContext.privileged: true'] : []),
+    ...(tty ? ['tty: true'] : []),
+    ...(seccompProfile === 'Localhost' ? ['securityContext.seccompProfile: Localhost'] : []),
+    ...(appArmorProfile === 'Localhost' ? ['securityContext.appArmorProfile: Localhost'] : []),
+    ...(procMount === undefined ? [] : [`securityContext.procMount: ${procMount}`]),
+    ...(mounts.some(({ propagation }) => propagation === 'bidirectional') ? ['mountPropagation: Bidirectional'] : []),
+  ];
+}
+
+/** What this runtime does not carry out, though the container runs as well without: its user is told. */
+export function unenforcedOf({ securityContext, mounts }: ContainerConfig): readonly string[] {
+  const { seccompProfile, appArmorProfile, seLinuxOptions } = securityContext;
+  const fields = [
+    ...(seccompProfile === undefined ? [] : [`securityContext.seccompProfile: ${seccompProfile}`]),
+    ...(appArmorProfile === undefined ? [] : [`securityContext.appArmorProfile: ${appArmorProfile}`]),
+    ...(seLinuxOptions === undefined ? [] : ['securityContext.seLinuxOptions']),
+    ...(mounts.some(({ propagation }) => propagation === 'hostToContainer')
+      ? ['mountPropagation: HostToContainer']
+      : []),
+  ];
+  return fields.map((field) => `${field} is not enforced by the process runtime`);
 }
 
 /** Kubernetes' rule: `command` replaces ENTRYPOINT and drops CMD, `args` replaces CMD. */

@@ -26,7 +26,7 @@ import {
 import { execErrorText } from '../start-error.ts';
 import { makeApplets } from './applets.ts';
 import { hasLimits, makeCgroup, removeCgroup, type CgroupLimits } from './cgroups.ts';
-import { containerLaunch } from './container-launch.ts';
+import { containerLaunch, unenforcedOf } from './container-launch.ts';
 import { HostPorts } from './host-ports.ts';
 import { ProcessImages, type ResolvedImage } from './images.ts';
 import type { ContainerLaunch, Isolation, Launcher } from './launcher.ts';
@@ -417,7 +417,7 @@ export class ProcessRuntime implements ContainerRuntime {
       const notices = await this.#launcher.prepare(launch, signal);
       if (typeof cgroup === 'string')
         this.#notice(config, sandboxConfig, `resources.limits are not enforced: ${cgroup}`);
-      for (const message of notices) this.#notice(config, sandboxConfig, message);
+      for (const message of [...unenforcedOf(config), ...notices]) this.#notice(config, sandboxConfig, message);
       return { launch, cgroup: limits };
     } catch (error) {
       limits?.remove();
@@ -425,7 +425,9 @@ export class ProcessRuntime implements ContainerRuntime {
     }
   }
 
+  /** Told for the first instance only: the next ones are made of the same description. */
   #notice(config: ContainerConfig, sandbox: PodSandboxConfig, message: string): void {
+    if (config.metadata.attempt > 0) return;
     const { namespace: podNamespace, name: podName, uid: podUid } = sandbox.metadata;
     const notice = { podNamespace, podName, podUid, containerName: config.metadata.name, message };
     if (this.#options.onNotice !== undefined) this.#options.onNotice(notice);
