@@ -188,24 +188,25 @@ export async function benchApi(): Promise<BenchRow[]> {
   connections.close();
   await livelet.stop();
   return [
-    higher('pod creates, durable, 32 clients', '1/s', creates.perSecond, 3_000),
-    lower('pod create p99, 32 clients', 'ms', percentile(creates.latenciesMs, 0.99), 30),
-    lower('watch delay after the answer, p99, meanwhile', 'ms', percentile(delaysMs, 0.99), 25),
-    higher('gets of one pod, 32 connections', '1/s', gets, 10_000),
-    higher('pod deletes, 32 clients', '1/s', deletes.perSecond, 2_500),
+    higher('pod creates, durable, 32 clients', '1/s', creates.perSecond, 3_000, 848),
+    lower('pod create p99, 32 clients', 'ms', percentile(creates.latenciesMs, 0.99), 30, 76),
+    lower('watch delay after the answer, p99, meanwhile', 'ms', percentile(delaysMs, 0.99), 25, 100),
+    higher('gets of one pod, 32 connections', '1/s', gets, 10_000, 4_200),
+    higher('pod deletes, 32 clients', '1/s', deletes.perSecond, 2_500, 644),
     lower(
       `list of ${listedPodsCount} pods (${(listBytes / 1e6).toFixed(1)} MB), p50`,
       'ms',
       percentile(listMs, 0.5),
       30,
+      49,
     ),
   ];
 }
 
-function higher(name: string, unit: string, ours: number, target: number): BenchRow {
-  return { name, unit, ours, target, better: 'higher' };
+function higher(name: string, unit: string, ours: number, target: number, recorded: number): BenchRow {
+  return { name, unit, ours, target, recorded, better: 'higher' };
 }
 
-function lower(name: string, unit: string, ours: number, target: number): BenchRow {
-  return { name, unit, ours, target, better: 'lower' };
+function lower(name: string, unit: string, ours: number, target: number, recorded: number): BenchRow {
+  return { name, unit, ours, target, recorded, better: 'lower' };
 }

@@ -1,11 +1,12 @@
 /**
  * `npm run bench [PART...]`: measures, prints the table of figures beside floors and peers of the same run, and with
- * `--save` keeps it in bench/results/ with the machine that it ran on. Parts: startup, pods, api, probes, store.
+ * `--save` keeps it in bench/results/ with the machine that it ran on. Parts: startup, pods, api, probes, store, cli. Peers are measured where they are on the PATH: pm2, kubectl.
  */
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { benchApi } from './api.ts';
+import { benchCli } from './cli.ts';
 import { benchPods } from './pods.ts';
 import { benchProbes } from './probes.ts';
 import type { BenchRow } from './row.ts';
@@ -18,6 +19,7 @@ const parts: Readonly<Record<string, () => Promise<BenchRow[]>>> = {
   api: benchApi,
   probes: benchProbes,
   store: benchStore,
+  cli: benchCli,
 };
 
 function format(value: number | undefined): string {
@@ -34,11 +36,12 @@ function print(rows: readonly BenchRow[]): void {
     `${row.name} [${row.unit}]`,
     format(row.ours),
     row.floor === undefined ? '-' : `${format(row.floor)} (${row.floorName})`,
+    format(row.recorded),
     row.peer === undefined ? '-' : `${format(row.peer)} (${row.peerName})`,
     `${row.better === 'lower' ? '<=' : '>='} ${format(row.target)}`,
     verdict(row),
   ]);
-  const table = [['what', 'ours', 'floor', 'peer', 'to reach', ''], ...cells];
+  const table = [['what', 'ours', 'floor', 'Kubernetes', 'peer', 'to reach', ''], ...cells];
   const widths = table[0]?.map((_, column) => Math.max(...table.map((line) => line[column]?.length ?? 0))) ?? [];
   for (const line of table) console.log(line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
 }
