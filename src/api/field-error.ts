@@ -104,7 +104,7 @@ export function invalidError(
   const text = errors.length === 0 ? '' : `: ${joinErrorTexts(errors.map(fieldErrorText))}`;
   return new StatusError('Invalid', `${kind} ${goQuote(name)} is invalid${text}`, {
     details: {
-      name,
+      ...(name === '' ? {} : { name }),
       ...(type.group === '' ? {} : { group: type.group }),
       kind: type.kind,
       causes: errors.map((error) => ({

@@ -207,3 +207,43 @@ test('an unexpected error is a 500, a line in the log and a count', async () => 
   assert.deepEqual([events, counts], [['requestFailed'], ['GET 500']]);
   await api.close();
 });
+
+test('parts of a path may be percent-encoded, all of them; empty parts lead nowhere', async () => {
+  const api = await startApi();
+  await api.ok('POST', podsPath, podOf('web'));
+  assert.equal((await api.ok('GET', '/%61pi/v1/namespaces/%64efault/p%6fds/we%62')).metadata.name, 'web');
+  for (const path of ['//api/v1/namespaces/default/pods', '/api/v1//namespaces/default/pods', `${podsPath}/%zz`]) {
+    assert.match(await api.fails('GET', path), /^404 NotFound: the server could not find the requested resource$/);
+  }
+  await api.close();
+});
+
+test('options of writes are checked', async () => {
+  const api = await startApi();
+  const merge = { headers: { 'content-type': 'application/merge-patch+json' } };
+  assert.equal(
+    await api.fails('PATCH', `${podsPath}/web?force=true`, {}, merge),
+    '422 Invalid: PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch',
+  );
+  const { json } = await api.call('POST', `${podsPath}?fieldManager=${'x'.repeat(129)}`, podOf('web'));
+  assert.deepEqual(json.details, {
+    group: 'meta.k8s.io',
+    kind: 'CreateOptions',
+    causes: [
+      {
+        reason: 'FieldValueTooLong',
+        message: 'Too long: may not be more than 128 bytes',
+        field: 'fieldManager',
+      },
+    ],
+  });
+  assert.match(
+    await api.fails('POST', `${podsPath}?fieldManager=a%C3%BC%07`, podOf('web')),
+    /: fieldManager: Invalid value: "aü\\a": invalid character U\+0007 \(at position 3\)$/,
+  );
+  assert.match(
+    await api.fails('POST', '/api/v1/namespaces/default/bindings', { target: { kind: 'Node', name: 'n' } }),
+    /^400 BadRequest: Name parameter required\.$/,
+  );
+  await api.close();
+});

@@ -37,7 +37,7 @@ export function changeObject(served: Served, target: Target, makeNext: MakeNext,
       const shown = served.conversion?.fromStored(current.object) ?? current.object;
       const next = await makeNext(shown);
       matchTarget(served, target, next);
-      checkReplaces(next, current, served.registry);
+      checkReplaces(next, current, served.registry, served.strategy.needsRevision);
       applyDefaults(served.type, next);
       return decideChange(served, target.part, next, current);
     },
@@ -61,7 +61,7 @@ function decideChange(served: Served, part: Part, next: Draft<FullObject>, curre
   if ((before.metadata.generation ?? 0) > 0 && part === 'object' && specChanged(stored, before)) {
     stored.metadata.generation = (before.metadata.generation ?? 0) + 1;
   }
-  if (isFinished(stored) && !hasNamespaceFinalizers(served, stored)) return { kind: 'remove' };
+  if (isFinished(stored) && !hasNamespaceFinalizers(served, stored)) return { kind: 'remove', shown: stored };
   return sameValue(stored, before) ? { kind: 'keep' } : { kind: 'put', object: stored };
 }
 
@@ -83,7 +83,8 @@ export function hasNamespaceFinalizers(served: Served, object: FullObject): bool
   return ((object as Namespace).spec?.finalizers?.length ?? 0) > 0;
 }
 
-function matchTarget(served: Served, target: Target, next: Draft<FullObject>): void {
+/** The object of a body or a patch must be the one that the path names. Fills in its namespace. */
+export function matchTarget(served: Served, target: Target, next: Draft<FullObject>): void {
   const { metadata } = next;
   const name = metadata.name ?? '';
   if (name === '') {

@@ -9,7 +9,7 @@ import type { Clock } from '../base/clock.ts';
 import { StatusError } from '../base/status-error.ts';
 import { hasNamespaceFinalizers } from './change-object.ts';
 import { decideDeletion } from './deletion.ts';
-import { parseDryRun, parseInteger } from './query-options.ts';
+import { parseBool, parseDryRun, parseInteger } from './query-options.ts';
 import type { Change, Changed } from './registry.ts';
 import { forbidden } from './respond.ts';
 import type { Served } from './served.ts';
@@ -21,6 +21,8 @@ export interface Deleting {
   readonly uid: string | undefined;
   readonly resourceVersion: string | undefined;
   readonly dryRun: boolean;
+  /** What depends on it is to go first: if it is not gone at once, the answer is 202. */
+  readonly dependentsFirst: boolean;
 }
 
 /** From the body if there is one, else from the query. `value`: the parsed body. */
@@ -47,6 +49,7 @@ export function parseDeleting(query: URLSearchParams, value: unknown): Deleting 
     uid: options.preconditions?.uid,
     resourceVersion: options.preconditions?.resourceVersion,
     dryRun,
+    dependentsFirst: propagationPolicy === 'Foreground' || orphanDependents === false,
   };
 }
 
@@ -69,9 +72,11 @@ function fromBody(value: unknown): DeleteOptions {
 function fromQuery(query: URLSearchParams): DeleteOptions {
   const gracePeriodSeconds = parseInteger(query.get('gracePeriodSeconds'));
   const propagationPolicy = query.get('propagationPolicy');
+  const orphanDependents = query.get('orphanDependents');
   return {
     ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
     ...(propagationPolicy === null ? {} : { propagationPolicy }),
+    ...(orphanDependents === null ? {} : { orphanDependents: parseBool(orphanDependents) }),
   };
 }
 

@@ -166,3 +166,22 @@ test('the grace that is decided never exceeds the one before', () => {
     }
   }
 });
+
+test('whoever takes the last finalizer away is answered with what he asked for; watchers see what was there', async () => {
+  const api = await startApi();
+  const maps = '/api/v1/namespaces/default/configmaps';
+  const { metadata } = await api.ok('POST', maps, { metadata: { name: 'c', finalizers: ['a/b'] } });
+  const foreground = await api.call('DELETE', `${maps}/c?propagationPolicy=Foreground`);
+  assert.deepEqual([foreground.status, foreground.json.metadata.finalizers], [202, ['a/b']]);
+  assert.equal((await api.call('DELETE', `${maps}/c?orphanDependents=false`)).status, 202);
+  assert.equal((await api.call('DELETE', `${maps}/c?propagationPolicy=Background`)).status, 200);
+  const watch = await api.watch(`${maps}?watch=1&resourceVersion=${metadata.resourceVersion}`);
+  const headers = { 'content-type': 'application/merge-patch+json' };
+  const patched = await api.ok('PATCH', `${maps}/c`, { metadata: { finalizers: null } }, { headers });
+  assert.equal(patched.metadata.finalizers, undefined);
+  assert.deepEqual(await watch.summaries(1), ['MODIFIED c']);
+  const gone = await watch.next();
+  assert.deepEqual([gone.type, gone.object.metadata.finalizers], ['DELETED', ['a/b']]);
+  await watch.close();
+  await api.close();
+});

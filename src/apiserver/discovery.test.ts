@@ -179,3 +179,25 @@ test("tables have upstream's columns, and rows with what was asked for of the ob
   );
   await api.close();
 });
+
+test('aggregated discovery is sent again only when it has changed', async () => {
+  const api = await startApi();
+  const accept = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
+  const { headers } = await api.call('GET', '/apis', undefined, { headers: { accept } });
+  const again = { accept, 'if-none-match': headers['etag'] ?? '' };
+  assert.match(again['if-none-match'], /^"\w+"$/);
+  const { status, text } = await api.call('GET', '/apis', undefined, { headers: again });
+  assert.deepEqual([status, text], [304, '']);
+  await api.close();
+});
+
+test('checks that are left out are told, and those that do not exist too', async () => {
+  const api = await startApi();
+  const { text } = await api.call('GET', '/livez?verbose&exclude=etcd&exclude=foo');
+  assert.equal(
+    text,
+    '[+]ping ok\n[+]log ok\n[+]etcd excluded: ok\n' +
+      'warn: some health checks cannot be excluded: no matches for "foo"\nlivez check passed\n',
+  );
+  await api.close();
+});

@@ -1,7 +1,6 @@
 /** Lists in pages, each page from the state of the first one. */
-import { StatusError } from '../base/status-error.ts';
+import { StatusError, hasReason } from '../base/status-error.ts';
 import type { KeyValue, RangeResult, Store } from '../store/store.ts';
-import { hasReason } from '../base/status-error.ts';
 import { ExpiredContinueError, decodeContinue, encodeContinue } from './continue-token.ts';
 import type { ListQuery } from './query-options.ts';
 import type { Registry } from './registry.ts';
@@ -39,7 +38,11 @@ export async function listPage(scope: ListScope, query: ListQuery, signal: Abort
     query.revision > 0 &&
     (query.resourceVersionMatch === 'Exact' || (query.resourceVersionMatch === '' && query.limit > 0));
   const start = { prefix, from: undefined, atRevision: exact ? query.revision : undefined, limit: query.limit };
-  const page = await readPage(scope, start, signal);
+  const page = await readPage(scope, start, signal).catch(async (error: unknown) => {
+    if (hasReason(error, 'Expired')) throw new StatusError('Expired', listTooOldText, { cause: error });
+    if (!hasReason(error, 'Timeout') || query.revision === undefined) throw error;
+    throw tooLarge(query.revision, (await scope.store.get(prefix, signal)).revision);
+  });
   if (query.revision !== undefined && query.revision > page.revision) throw tooLarge(query.revision, page.revision);
   return page;
 }
@@ -161,7 +164,9 @@ function fromCache(scope: ListScope, prefix: string): Page {
   };
 }
 
-export function tooLarge(asked: number, current: number): StatusError {
+const listTooOldText = 'The resourceVersion for the provided list is too old.';
+
+function tooLarge(asked: number, current: number): StatusError {
   return new StatusError('Timeout', `Too large resource version: ${asked}, current: ${current}`, {
     details: {
       causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],

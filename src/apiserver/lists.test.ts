@@ -131,3 +131,18 @@ test('options that contradict each other are told', async () => {
   for (const [query, error] of cases) assert.equal(await api.fails('GET', `${podsPath}?${query}`), error);
   await api.close();
 });
+
+test('exactly a state that is compacted away is 410, one that is still to come 504', async () => {
+  const store = new MemoryStore();
+  const api = await startApi({ store });
+  await makePods(api, 3);
+  await api.ok('DELETE', `${podsPath}/p1`);
+  await store.compact(8, api.scope.signal);
+  const exactly = (revision: number) => `${podsPath}?resourceVersionMatch=Exact&resourceVersion=${revision}`;
+  assert.equal(
+    await api.fails('GET', exactly(5)),
+    '410 Expired: The resourceVersion for the provided list is too old.',
+  );
+  assert.match(await api.fails('GET', exactly(99)), /^504 Timeout: Too large resource version: 99, current: \d$/);
+  await api.close();
+});

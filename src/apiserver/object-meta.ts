@@ -1,5 +1,6 @@
 /** The part of every object's metadata that belongs to the server. */
 import type { Draft } from '../api/draft.ts';
+import { invalid, invalidError } from '../api/field-error.ts';
 import { formatTime } from '../api/time.ts';
 import type { Entropy } from '../base/entropy.ts';
 import { randomNameSuffix, randomUuid } from '../base/entropy.ts';
@@ -38,18 +39,27 @@ export function generateName(base: string, entropy: Entropy): string {
 
 /**
  * Checks what a replacement says about which object it replaces: its resourceVersion and UID must be those of `current`
- * if it names them.
+ * if it names them. `needsRevision`: it must name the resourceVersion.
  */
-export function checkReplaces(next: Draft<FullObject>, current: StoredObject, registry: Registry): void {
+export function checkReplaces(
+  next: Draft<FullObject>,
+  current: StoredObject,
+  registry: Registry,
+  needsRevision: boolean,
+): void {
   const name = current.object.metadata.name ?? '';
   const { uid, resourceVersion } = next.metadata;
   const currentUid = current.object.metadata.uid ?? '';
   if (uid !== undefined && uid !== '' && uid !== currentUid) {
     throw conflict(registry.type, name, uidMismatch(current.key, uid, currentUid));
   }
-  if (resourceVersion !== undefined && resourceVersion !== '' && resourceVersion !== String(current.modRevision)) {
-    throw conflict(registry.type, name, objectModifiedText);
+  if (resourceVersion === undefined || resourceVersion === '' || resourceVersion === '0') {
+    if (!needsRevision) return;
+    const { group, resource } = registry.type; // upstream names the resource here, not the kind
+    const missing = invalid('metadata.resourceVersion', 0, 'must be specified for an update');
+    throw invalidError({ group, kind: resource }, name, [missing]);
   }
+  if (resourceVersion !== String(current.modRevision)) throw conflict(registry.type, name, objectModifiedText);
 }
 
 function uidMismatch(key: string, wanted: string, found: string): string {

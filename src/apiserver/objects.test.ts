@@ -184,12 +184,20 @@ test('of creates of one name exactly one succeeds', async () => {
   await api.close();
 });
 
-test('a lease or an event is created by PUT if it is not there; a pod is not', async () => {
+test('a lease or an event is created by PUT if it is not there; a pod is not; a lease is replaced only by version', async () => {
   const api = await startApi();
   const path = '/apis/coordination.k8s.io/v1/namespaces/default/leases/l';
   const lease = { metadata: { name: 'l' }, spec: { holderIdentity: 'a' } };
-  assert.equal((await api.call('PUT', path, lease)).status, 201);
-  assert.equal((await api.call('PUT', path, { ...lease, spec: { holderIdentity: 'b' } })).status, 200);
+  const created = await api.call('PUT', path, lease);
+  assert.equal(created.status, 201);
+  for (const resourceVersion of [undefined, '', '0']) {
+    assert.equal(
+      await api.fails('PUT', path, { ...lease, metadata: { name: 'l', resourceVersion } }),
+      '422 Invalid: leases.coordination.k8s.io "l" is invalid: metadata.resourceVersion: Invalid value: 0: ' +
+        'must be specified for an update',
+    );
+  }
+  assert.equal((await api.call('PUT', path, { ...created.json, spec: { holderIdentity: 'b' } })).status, 200);
   assert.match(await api.fails('PUT', `${podsPath}/web`, podOf('web')), /^404 NotFound: pods "web" not found$/);
   await api.close();
 });
@@ -231,6 +239,59 @@ test('binding sets the node once, with its condition, and answers with a Status'
       })
     ).status,
     201,
+  );
+  await api.close();
+});
+
+test('a replacement is first compared with its path, then with what is there; version 0 is any version', async () => {
+  const api = await startApi();
+  assert.match(
+    await api.fails('PUT', `${podsPath}/b`, podOf('a')),
+    /^400 BadRequest: the name of the object \(a\) does not match the name on the URL \(b\)$/,
+  );
+  const pod = await api.ok('POST', podsPath, podOf('a'));
+  const metadata = { ...pod.metadata, resourceVersion: '0', labels: { x: 'y' } };
+  const changed = await api.ok('PUT', `${podsPath}/a`, { ...pod, metadata });
+  assert.deepEqual([changed.metadata.labels, changed.metadata.resourceVersion], [{ x: 'y' }, '6']);
+  await api.close();
+});
+
+test('the status of a pod brings labels with it, but no other owner', async () => {
+  const api = await startApi();
+  const owner = { apiVersion: 'v1', kind: 'ReplicationController', name: 'rc', uid: 'u1' };
+  const pod = await api.ok('POST', podsPath, podOf('a', { metadata: { ownerReferences: [owner] } }));
+  const metadata = { ...pod.metadata, labels: { x: 'y' }, ownerReferences: [{ ...owner, uid: 'u2' }] };
+  const changed = await api.ok('PUT', `${podsPath}/a/status`, { ...pod, metadata, status: { phase: 'Running' } });
+  assert.deepEqual(
+    [changed.metadata.labels, changed.metadata.ownerReferences, changed.status.phase],
+    [{ x: 'y' }, [owner], 'Running'],
+  );
+  await api.close();
+});
+
+test('a strategic merge that leaves no pod tells the patch, and what could not be converted', async () => {
+  const api = await startApi();
+  await api.ok('POST', podsPath, podOf('a'));
+  const problems = [
+    [{ spec: { containers: {} } }, 'map[spec:map[containers:map[]]]', 'cannot restore slice from map'],
+    [{ metadata: { labels: ['x'] } }, 'map[metadata:map[labels:[x]]]', 'cannot restore map from slice'],
+    [{ spec: { terminationGracePeriodSeconds: 'x' } }, undefined, 'cannot convert string to int64'],
+    [{ spec: { securityContext: 5 } }, undefined, 'cannot restore struct from: int64'],
+  ] as const;
+  for (const [patch, shown, problem] of problems) {
+    const text = await api.fails('PATCH', `${podsPath}/a`, patch, json('strategic-merge-patch'));
+    assert.ok(text.endsWith(`: ${problem}`), text);
+    if (shown !== undefined)
+      assert.equal(text, `422 Invalid:  "" is invalid: patch: Invalid value: "${shown}": ${problem}`);
+  }
+  assert.match(
+    await api.fails(
+      'PATCH',
+      `${podsPath}/a?fieldValidation=Strict`,
+      { spec: { foo: 1 } },
+      json('strategic-merge-patch'),
+    ),
+    /"map\[spec:map\[foo:1\]\]": strict decoding error: unknown field "spec\.foo"$/,
   );
   await api.close();
 });

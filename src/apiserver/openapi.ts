@@ -3,6 +3,7 @@
  * patches, and explains kinds. Version 3 has a document for each group version, version 2 one for all.
  */
 import { apiVersionOf } from '../api/resources.ts';
+import { hashOf } from './content-hash.ts';
 import type { ResourceType, Verb } from '../api/resources.ts';
 import type { HttpRequest, HttpResponse } from '../base/http.ts';
 import type { Discovery, ServedResource } from './discovery.ts';
@@ -127,17 +128,6 @@ function protobufDocument(body: Uint8Array): Document {
   let text = '';
   for (const byte of body) text += String.fromCharCode(byte);
   return { body, contentType: protobufV2Type, etag: hashOf(text) };
-}
-
-/** FNV-1a over two lanes: only has to differ when the documents differ. */
-function hashOf(text: string): string {
-  let a = 0x811c9dc5;
-  let b = 0x01000193;
-  for (let i = 0; i < text.length; i++) {
-    a = Math.imul(a ^ text.charCodeAt(i), 0x01000193);
-    b = Math.imul(b ^ text.charCodeAt(i), 0x85ebca6b) ^ (b >>> 13);
-  }
-  return (a >>> 0).toString(16).padStart(8, '0') + (b >>> 0).toString(16).padStart(8, '0');
 }
 
 function gvkOf(type: ResourceType): GroupVersionKind {

@@ -1,5 +1,6 @@
 /** Applies a PATCH body to an object as it is on the wire. */
 import { invalid, invalidError } from '../api/field-error.ts';
+import { goPrint } from '../api/patch/go-print.ts';
 import { isJsonObject, mergePatch } from '../api/patch/merge-patch.ts';
 import { strategicMerge } from '../api/patch/strategic-merge.ts';
 import type { HttpRequest } from '../base/http.ts';
@@ -15,6 +16,8 @@ const operationsMax = 10_000;
 
 export interface ParsedPatch {
   apply(model: string, document: unknown): unknown;
+  /** What came of `patched` is not an object of the kind: `problem` is the decoder's. */
+  invalid(patched: unknown, problem: string): StatusError;
 }
 
 export function parsePatch(request: HttpRequest, jsonPatch: JsonPatch): ParsedPatch {
@@ -26,12 +29,15 @@ export function parsePatch(request: HttpRequest, jsonPatch: JsonPatch): ParsedPa
     case 'json': {
       // checkShape saw an array.
       const operations = value as readonly unknown[];
-      return { apply: (_model, document) => applyJson(jsonPatch, document, operations) };
+      return { apply: (_model, document) => applyJson(jsonPatch, document, operations), invalid: invalidJson };
     }
     case 'merge':
-      return { apply: (_model, document) => mergePatch(document, value) };
+      return { apply: (_model, document) => mergePatch(document, value), invalid: invalidJson };
     default:
-      return { apply: (model, document) => applyStrategic(model, document, value) };
+      return {
+        apply: (model, document) => applyStrategic(model, document, value),
+        invalid: (_patched, problem) => invalidPatch(goPrint(value), converterText(problem)),
+      };
   }
 }
 
@@ -100,7 +106,26 @@ function noServerSideApply(): StatusError {
   );
 }
 
-/** What does not fit after the patch. */
-export function patchedInvalid(document: unknown, problem: string): StatusError {
-  return invalidError({ group: '', kind: '' }, '', [invalid('patch', JSON.stringify(document), problem)]);
+function invalidJson(patched: unknown, problem: string): StatusError {
+  return invalidPatch(JSON.stringify(patched), problem);
+}
+
+function invalidPatch(shown: string, problem: string): StatusError {
+  return invalidError({ group: '', kind: '' }, '', [invalid('patch', shown, problem)]);
+}
+
+const decoderText = /^json: cannot unmarshal (\w+)(?: \S+)? into Go (?:struct field \S+|value) of type (\S+)$/;
+const convertedKinds: Readonly<Record<string, string>> = { array: 'slice', object: 'map', number: 'int64' };
+const scalarType = /^(?:string|bool|u?int(?:32|64)?|float64)$/;
+
+/** After a strategic merge upstream does not decode but convert, which has words of its own. */
+function converterText(problem: string): string {
+  const [, found = '', wanted = ''] = decoderText.exec(problem) ?? [];
+  if (found === '') return problem;
+  const kind = convertedKinds[found] ?? found;
+  if (wanted.startsWith('[]')) return `cannot restore slice from ${kind}`;
+  if (wanted.startsWith('map[')) return `cannot restore map from ${kind}`;
+  if (!scalarType.test(wanted)) return `cannot restore struct from: ${kind}`;
+  const type = found === 'object' ? 'map[string]interface {}' : found === 'array' ? '[]interface {}' : kind;
+  return `cannot convert ${type} to ${wanted}`;
 }

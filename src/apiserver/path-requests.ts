@@ -1,6 +1,7 @@
 /** Answers requests about the server itself: discovery, version, health, metrics, OpenAPI. */
 import type { HttpRequest, HttpResponse } from '../base/http.ts';
 import type { Metrics } from '../base/metrics.ts';
+import { hashOf } from './content-hash.ts';
 import type { Discovery } from './discovery.ts';
 import type { OpenApi } from './openapi.ts';
 import { jsonResponse, noSuchPath, textResponse, wrongMethod } from './respond.ts';
@@ -42,6 +43,7 @@ export class PathRequests {
     const [, first = '', ...rest] = path.split('/');
     switch (first) {
       case '':
+        if (rest.length > 0) throw noSuchPath();
         return json({ paths: this.#paths() });
       case 'api':
       case 'apis':
@@ -77,7 +79,9 @@ export class PathRequests {
       if (aggregated !== undefined) {
         const contentType = `application/json;g=apidiscovery.k8s.io;v=${aggregated};as=APIGroupDiscoveryList`;
         const body = JSON.stringify(discovery.aggregated(first === 'api', aggregated));
-        return { status: 200, headers: { 'content-type': contentType, vary: 'Accept' }, body };
+        const headers = { 'content-type': contentType, etag: `"${hashOf(body)}"`, vary: 'Accept' };
+        if (request.headers['if-none-match'] === headers.etag) return { status: 304, headers, body: '' };
+        return { status: 200, headers, body };
       }
       return json(first === 'api' ? discovery.apiVersions() : discovery.groupList());
     }
@@ -114,15 +118,22 @@ async function health(
   if (rest.length > 1) throw noSuchPath();
   const [only] = rest;
   const excluded = new Set(query.getAll('exclude'));
-  const checks =
-    only === undefined ? all.filter(({ name }) => !excluded.has(name)) : all.filter(({ name }) => name === only);
-  if (only !== undefined && checks.length === 0) throw noSuchPath();
+  const checks = only === undefined ? all : all.filter(({ name }) => name === only);
+  if (checks.length === 0) throw noSuchPath();
   let lines = '';
   let isWell = true;
   for (const { name, check } of checks) {
+    if (excluded.delete(name)) {
+      lines += `[+]${name} excluded: ok\n`;
+      continue;
+    }
     const problem = await check(signal);
     if (problem !== undefined) isWell = false;
     lines += problem === undefined ? `[+]${name} ok\n` : `[-]${name} failed: ${problem}\n`;
+  }
+  if (excluded.size > 0) {
+    const names = [...excluded].sort().map((name) => JSON.stringify(name));
+    lines += `warn: some health checks cannot be excluded: no matches for ${names.join(', ')}\n`;
   }
   if (!isWell) return textResponse(500, `${lines}${what} check failed\n`);
   if (query.has('verbose')) return textResponse(200, `${lines}${what} check passed\n`);

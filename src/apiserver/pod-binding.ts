@@ -43,7 +43,7 @@ export async function bindPod(
     target.namespace,
     target.name,
     (current) => {
-      checkReplaces({ metadata: copyMeta(binding) }, current, pods);
+      checkReplaces({ metadata: copyMeta(binding) }, current, pods, false);
       return { kind: 'put', object: bound(current, binding, nowMs) };
     },
     scope,

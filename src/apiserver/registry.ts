@@ -31,8 +31,8 @@ export interface WriteScope {
 /** What an update makes of the current object. */
 export type Change =
   | { readonly kind: 'put'; readonly object: FullObject }
-  /** Take the object away. */
-  | { readonly kind: 'remove' }
+  /** Take the object away. `shown`: what the client is told has gone, if it is not the object as it was. */
+  | { readonly kind: 'remove'; readonly shown?: FullObject }
   /** Put it, and take it away at once: watchers see both. */
   | { readonly kind: 'putAndRemove'; readonly object: FullObject }
   | { readonly kind: 'keep' };
@@ -66,12 +66,6 @@ export class Registry {
   /** Keys of one namespace start with this; all keys if `namespace` is `''`. */
   prefixOf(namespace: string): string {
     return namespace === '' ? this.prefix : `${this.prefix}${namespace}/`;
-  }
-
-  /** A new version of an object that is not written: for answers to dry runs. */
-  unsaved(object: FullObject, revision: number): StoredObject {
-    const key = this.key(object.metadata.namespace ?? '', object.metadata.name ?? '');
-    return this.#unsaved(key, encodeStored(object), revision);
   }
 
   /** The newest state; `undefined` if there is no such object. */
@@ -143,7 +137,12 @@ export class Registry {
     | { readonly kind: 'lost'; readonly current: KeyValue | undefined }
   > {
     const { key } = current;
-    if (change.kind === 'remove') return this.#remove(current, scope);
+    if (change.kind === 'remove') {
+      const removed = await this.#remove(current, scope);
+      if (removed.kind === 'lost' || change.shown === undefined) return removed;
+      const shown = this.#unsaved(key, encodeStored(change.shown), current.modRevision);
+      return { kind: 'written', changed: { object: shown, removed: true } };
+    }
     const value = encodeStored(change.object);
     let object: StoredObject = current;
     if (scope.dryRun) object = this.#unsaved(key, value, current.modRevision);
@@ -184,6 +183,7 @@ export class Registry {
     return new StoredObject(this.#kind, { key, value, createRevision, modRevision });
   }
 
+  /** A version of an object that is not written: for answers. */
   #unsaved(key: string, value: string, revision: number): StoredObject {
     return new StoredObject(this.#kind, { key, value, createRevision: revision, modRevision: revision });
   }

@@ -77,7 +77,6 @@ const initialEventsEndAnnotation = 'k8s.io/initial-events-end';
 export function bookmarkMeta(revision: number, initialEventsEnd: boolean): Record<string, unknown> {
   return {
     resourceVersion: String(revision),
-    creationTimestamp: null,
     ...(initialEventsEnd ? { annotations: { [initialEventsEndAnnotation]: 'true' } } : {}),
   };
 }

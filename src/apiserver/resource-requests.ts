@@ -11,7 +11,7 @@ import type { Entropy } from '../base/entropy.ts';
 import type { HttpRequest, HttpResponse } from '../base/http.ts';
 import { StatusError, hasReason } from '../base/status-error.ts';
 import type { Store } from '../store/store.ts';
-import { changeObject } from './change-object.ts';
+import { changeObject, matchTarget } from './change-object.ts';
 import type { Part } from './change-object.ts';
 import type { ObjectCreator } from './create-object.ts';
 import { deleteObject, parseDeleting } from './delete-object.ts';
@@ -19,7 +19,7 @@ import { listPage } from './list.ts';
 import { negotiate } from './negotiate.ts';
 import type { Accepted } from './negotiate.ts';
 import { proxyToNode } from './node-proxy.ts';
-import { parsePatch, patchedInvalid } from './patch.ts';
+import { parsePatch } from './patch.ts';
 import type { JsonPatch } from './patch.ts';
 import { bindPod, parseBinding } from './pod-binding.ts';
 import { podLog } from './pod-log.ts';
@@ -251,10 +251,18 @@ export class ResourceRequests {
     this.#accepted(request);
     const read = (): ReturnType<BodyReader['readObject']> =>
       this.#deps.reader.readObject(route.type, request, fieldValidation);
-    const { warnings } = read(); // whatever is stored, a bad body is told first
     const target = { namespace: route.namespace, name: route.name, part };
+    const first = read(); // whatever is stored, a bad body is told first
+    const { warnings } = first;
+    matchTarget(served, target, first.object);
+    let unused: typeof first | undefined = first; // it is changed in place, so that every try needs one of its own
+    const makeNext = (): Draft<FullObject> => {
+      const { object } = unused ?? read();
+      unused = undefined;
+      return object;
+    };
     try {
-      const changed = await changeObject(served, target, () => read().object, { dryRun, signal });
+      const changed = await changeObject(served, target, makeNext, { dryRun, signal });
       return this.#answer(request, served, changed.object, 200, warnings);
     } catch (error) {
       const mayCreate = part === 'object' && served.strategy.createsOnUpdate && hasReason(error, 'NotFound');
@@ -262,7 +270,6 @@ export class ResourceRequests {
     }
     const { object } = read();
     delete object.metadata.resourceVersion;
-    object.metadata.name ??= route.name;
     const stored = await this.#deps.creator.create(served, route.namespace, object, { dryRun, signal });
     return this.#answer(request, served, stored, 201, warnings);
   }
@@ -281,7 +288,7 @@ export class ResourceRequests {
         return read.object;
       } catch (error) {
         if (!hasReason(error, 'BadRequest')) throw error;
-        throw patchedInvalid(patched, withoutPrefix(error.message));
+        throw patch.invalid(patched, withoutPrefix(error.message));
       }
     };
     const target = { namespace: route.namespace, name: route.name, part };
@@ -295,7 +302,7 @@ export class ResourceRequests {
     const deleting = parseDeleting(request.query, this.#deps.reader.readOptions(request, 'DeleteOptions'));
     const changed = await deleteObject(this.#deps, served, route, deleting, signal);
     if (!changed.removed || served.strategy.returnsDeleted) {
-      return this.#answer(request, served, changed.object, 200);
+      return this.#answer(request, served, changed.object, !changed.removed && deleting.dependentsFirst ? 202 : 200);
     }
     const { name = '', uid = '' } = changed.object.object.metadata;
     const { group, resource } = route.type;
@@ -345,6 +352,7 @@ export class ResourceRequests {
       namespace: route.namespace,
       name: route.name === '' ? (binding.metadata?.name ?? '') : route.name,
     };
+    if (target.name === '') throw new StatusError('BadRequest', 'Name parameter required.');
     const pods = this.#deps.servedOf(resources.pods).registry;
     await bindPod(pods, target, binding, this.#deps.clock.wallMs(), { dryRun, signal });
     return jsonResponse(201, JSON.stringify({ ...successStatus(), code: 201 }));

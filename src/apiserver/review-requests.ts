@@ -43,7 +43,7 @@ export function answerReview(
   const answer = {
     kind,
     apiVersion,
-    metadata: { creationTimestamp: null },
+    metadata: {},
     ...(spec === undefined ? {} : { spec }),
     status: review(spec, user),
   };

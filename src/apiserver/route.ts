@@ -40,14 +40,19 @@ export class Router {
 
   /** `path`: percent-encoded, without query. */
   route(path: string): Route {
-    const parts = path.split('/'); // parts[0] is ''
-    if (parts[1] === 'api' && parts.length > 3 && parts[3] !== '') return this.#resource('', parts, 2);
-    if (parts[1] === 'apis' && parts.length > 4 && parts[4] !== '') return this.#resource(parts[2] ?? '', parts, 3);
+    const encoded = path.split('/'); // [0] is ''
+    const parts = path.includes('%') ? decodeParts(encoded) : encoded;
+    if (parts === undefined) return unknown;
+    const rest = (from: number): string => encoded.slice(from).join('/');
+    if (parts[1] === 'api' && parts.length > 3 && parts[3] !== '') return this.#resource('', parts, 2, rest);
+    if (parts[1] === 'apis' && parts.length > 4 && parts[4] !== '') {
+      return this.#resource(parts[2] ?? '', parts, 3, rest);
+    }
     const trimmed = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
     return { kind: 'path', path: trimmed };
   }
 
-  #resource(group: string, parts: readonly string[], versionIndex: number): Route {
+  #resource(group: string, parts: readonly string[], versionIndex: number, rest: (from: number) => string): Route {
     const byName = this.#typesByGroupVersion.get(`${group}/${parts[versionIndex] ?? ''}`);
     if (byName === undefined) return unknown;
     let at = versionIndex + 1;
@@ -56,15 +61,13 @@ export class Router {
     let namespace = '';
     const inNamespace = parts[at] === 'namespaces' && parts.length > at + 2 && !isNamespaceSubresource(parts, at);
     if (inNamespace) {
-      const decoded = decodePart(parts[at + 1]);
-      if (decoded === undefined || decoded === '') return unknown;
-      namespace = decoded;
+      namespace = parts[at + 1] ?? '';
+      if (namespace === '') return unknown;
       at += 2;
     }
     const type = byName.get(parts[at] ?? '');
     if (type === undefined || (inNamespace && !type.namespaced)) return unknown;
-    const name = decodePart(parts[at + 1]);
-    if (name === undefined) return unknown;
+    const name = parts[at + 1] ?? '';
     if (name === '' && parts.length > at + 2) return unknown;
     if (name !== '' && type.namespaced && namespace === '') return unknown;
     return {
@@ -73,7 +76,7 @@ export class Router {
       namespace,
       name,
       subresource: parts[at + 2] ?? '',
-      rest: parts.slice(at + 3).join('/'),
+      rest: rest(at + 3),
       watchPrefix,
     };
   }
@@ -87,12 +90,11 @@ function isNamespaceSubresource(parts: readonly string[], at: number): boolean {
   return third === 'status' || third === 'finalize' || third === '';
 }
 
-function decodePart(part: string | undefined): string | undefined {
-  if (part === undefined) return '';
-  if (!part.includes('%')) return part;
+/** `undefined`: not valid percent-encoding. */
+function decodeParts(parts: readonly string[]): string[] | undefined {
   try {
-    return decodeURIComponent(part);
+    return parts.map(decodeURIComponent);
   } catch {
-    return undefined; // not valid percent-encoding: no such object
+    return undefined;
   }
 }

@@ -25,6 +25,8 @@ export interface Strategy {
   readonly returnsDeleted: boolean;
   /** A PUT of what does not exist creates it. */
   readonly createsOnUpdate: boolean;
+  /** An update must say which resourceVersion it replaces. */
+  readonly needsRevision: boolean;
   /** Events: they do not count as content, and so may be written into a namespace that is going away. */
   readonly allowedInTerminating: boolean;
 }
@@ -53,6 +55,7 @@ const plain: Strategy = {
   },
   returnsDeleted: false,
   createsOnUpdate: false,
+  needsRevision: false,
   allowedInTerminating: false,
 };
 
@@ -116,6 +119,9 @@ const pods: Strategy = {
   },
   prepareStatus(next, current) {
     plain.prepareStatus(next, current);
+    const { ownerReferences } = current.metadata;
+    if (ownerReferences === undefined) delete next.metadata.ownerReferences;
+    else next.metadata.ownerReferences = ownerReferences.map((owner) => ({ ...owner }));
     // As above. The class is decided when the pod is created.
     const qosClass = (current as Pod).status?.qosClass;
     const { status } = next as Draft<Pod>;
@@ -131,7 +137,7 @@ const pods: Strategy = {
   returnsDeleted: true,
 };
 
-const leases: Strategy = { ...plain, createsOnUpdate: true };
+const leases: Strategy = { ...plain, createsOnUpdate: true, needsRevision: true };
 const events: Strategy = { ...plain, createsOnUpdate: true, allowedInTerminating: true };
 const serviceAccounts: Strategy = { ...plain, returnsDeleted: true };
 

@@ -66,6 +66,11 @@ export class WatchCache {
     return this.#revision;
   }
 
+  /** The first revision that a watcher can still go on after. */
+  get historyAfter(): number {
+    return this.#historyAfter;
+  }
+
   get isFilled(): boolean {
     return this.#filled;
   }

@@ -74,6 +74,8 @@ export async function* watchStream(
 }
 
 const reachPatienceMs = 1_000;
+/** The last bookmark comes this long before the end, so that who comes back has missed little. */
+const lastBookmarkMs = 2_000;
 
 /** Makes bookmarks fall due, and ends the stream when its time is up. */
 async function runTimers(
@@ -86,9 +88,10 @@ async function runTimers(
   for (;;) {
     const leftMs = endMonoMs - clock.monoMs();
     if (leftMs <= 0) break;
-    const periodMs = options.bookmarkPeriodMs?.() ?? Number.POSITIVE_INFINITY;
-    await clock.sleep(Math.min(leftMs, periodMs), 'apiserver.watch.bookmarkOrEnd', signal);
-    if (periodMs < leftMs) buffer.bookmark();
+    const isOver = options.bookmarkPeriodMs === undefined || leftMs <= lastBookmarkMs;
+    const dueMs = isOver ? Number.POSITIVE_INFINITY : Math.min(options.bookmarkPeriodMs(), leftMs - lastBookmarkMs);
+    await clock.sleep(Math.min(leftMs, dueMs), 'apiserver.watch.bookmarkOrEnd', signal);
+    if (dueMs < leftMs) buffer.bookmark();
   }
   buffer.end();
 }
@@ -126,8 +129,7 @@ class WatchBuffer implements CacheWatcher {
       this.#initial = this.#missedLines(missed, afterRevision);
       return;
     }
-    const oldest = this.#cache.revision;
-    this.#lines.push(this.#encoder.error(tooOld(afterRevision, oldest)));
+    this.#lines.push(this.#encoder.error(tooOld(afterRevision, this.#cache.historyAfter)));
     this.end();
   }
 
@@ -244,6 +246,7 @@ function joinLines(lines: readonly WatchLine[]): WatchLine {
   return joined;
 }
 
-export function tooOld(revision: number, current: number): StatusError {
-  return new StatusError('Expired', `too old resource version: ${revision} (${current})`);
+/** `oldest`: the first revision that one can still go on after. */
+function tooOld(revision: number, oldest: number): StatusError {
+  return new StatusError('Expired', `too old resource version: ${revision} (${oldest})`);
 }

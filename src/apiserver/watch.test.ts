@@ -52,7 +52,6 @@ test('sendInitialEvents ends the initial events with a bookmark that says so', a
       apiVersion: 'v1',
       metadata: {
         resourceVersion: pod.metadata.resourceVersion,
-        creationTimestamp: null,
         annotations: { 'k8s.io/initial-events-end': 'true' },
       },
     },
@@ -205,5 +204,20 @@ test('a watch as a Table names its columns once', async () => {
     ],
   );
   await watch.close();
+  await api.close();
+});
+
+test('the last bookmark comes two seconds before the end', async () => {
+  const api = await startApi();
+  const watch = await api.watch(`${podsPath}?watch=1&resourceVersion=4&allowWatchBookmarks=true&timeoutSeconds=10`);
+  const next = watch.next();
+  await api.clock.advance(7_000);
+  await api.ok('POST', '/api/v1/namespaces/default/configmaps', { metadata: { name: 'c' } });
+  await api.clock.advance(1_000);
+  const bookmark = await next;
+  assert.deepEqual([bookmark.type, bookmark.object.metadata.resourceVersion], ['BOOKMARK', '5']);
+  const end = watch.next();
+  await api.clock.advance(2_000);
+  assert.equal(await end, undefined);
   await api.close();
 });
