@@ -3,6 +3,7 @@
 // `npm run test:ci` runs what needs more: root, the real kubectl, Debian packages, or minutes of real time.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 
 const needMore = path.join('test', 'ci');
@@ -25,7 +26,8 @@ if (files.length === 0) {
   console.error('no test file matches');
   process.exit(1);
 }
-const { status } = spawnSync(process.execPath, ['--import', 'tsx', '--test', '--test-reporter=spec', ...files], {
-  stdio: 'inherit',
-});
+// What takes minutes in real time is not to be disturbed; the rest may use every core.
+const concurrency = wantsCi ? 1 : os.availableParallelism();
+const options = ['--import', 'tsx', '--test', '--test-reporter=spec', `--test-concurrency=${concurrency}`];
+const { status } = spawnSync(process.execPath, [...options, ...files], { stdio: 'inherit' });
 process.exit(status ?? 1);
