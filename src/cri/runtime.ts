@@ -57,6 +57,7 @@ export interface PodSandboxStatus {
    * The pod's addresses, the primary one first; empty with the machine's network (the kubelet then uses the host IP).
    */
   readonly ips: readonly string[];
+  /** What the pod got: `node` also where the runtime has no networks of pods, whatever was asked for. */
   readonly networkMode: NamespaceMode;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;

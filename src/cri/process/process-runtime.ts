@@ -163,7 +163,9 @@ export class ProcessRuntime implements ContainerRuntime {
     refuseImpossibleSandbox(config, this.isolation);
     const id = randomHex(this.#deps.entropy, 32);
     const ips = await this.#launcher.openSandbox(id, config, signal);
-    const record: SandboxRecord = { id, config, createdWallMs: this.#deps.clock.wallMs(), state: 'ready', ips };
+    const networkMode = ips.length === 0 ? 'node' : config.namespaces.network;
+    const createdWallMs = this.#deps.clock.wallMs();
+    const record: SandboxRecord = { id, config, createdWallMs, state: 'ready', ips, networkMode };
     this.#sandboxes.set(id, { record, containerIds: new Set() });
     try {
       if (ips[0] !== undefined) await this.#hostPorts.open(id, config.portMappings, ips[0]);
@@ -479,9 +481,9 @@ export class ProcessRuntime implements ContainerRuntime {
   }
 }
 
-function sandboxStatus({ id, config, createdWallMs, state, ips }: SandboxRecord): PodSandboxStatus {
-  const { metadata, labels, annotations, namespaces } = config;
-  return { id, metadata, state, createdWallMs, ips, networkMode: namespaces.network, labels, annotations };
+function sandboxStatus({ id, config, createdWallMs, state, ips, networkMode }: SandboxRecord): PodSandboxStatus {
+  const { metadata, labels, annotations } = config;
+  return { id, metadata, state, createdWallMs, ips, networkMode, labels, annotations };
 }
 
 /** When it really ended nobody saw: not before it last said something. */

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
-import type { ContainerConfig, PodSandboxConfig } from '../runtime.ts';
+import type { ContainerConfig, NamespaceMode, PodSandboxConfig } from '../runtime.ts';
 import { readJsonFile, writeJsonFile } from './json-file.ts';
 
 /** What is kept on disk, so that a later start knows what ran. */
@@ -12,6 +12,8 @@ export interface SandboxRecord {
   readonly createdWallMs: number;
   readonly state: 'ready' | 'notReady';
   readonly ips: readonly string[];
+  /** What it got, which is the machine's network if the launcher has no other, whatever `config` asked for. */
+  readonly networkMode: NamespaceMode;
 }
 
 export type RecordedState =
