@@ -8,7 +8,7 @@ import { hasReason } from '../base/status-error.ts';
 import type { Client } from './client.ts';
 import { EventCorrelator } from './event-correlator.ts';
 import type { EventDecision } from './event-correlator.ts';
-import { eventName, eventNamespace } from './event-name.ts';
+import { EventInstants, eventName, eventNamespace } from './event-name.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { EventSender } from './event-sender.ts';
 import type { EventWrite } from './event-sender.ts';
@@ -35,9 +35,11 @@ export class CorrelatingEventRecorder implements EventRecorder {
   readonly #deps: EventRecorderDeps;
   readonly #correlator = new EventCorrelator();
   readonly #sender: EventSender;
+  readonly #instants: EventInstants;
 
   constructor(deps: EventRecorderDeps) {
     this.#deps = deps;
+    this.#instants = new EventInstants(deps);
     this.#sender = new EventSender(deps);
   }
 
@@ -61,12 +63,7 @@ export class CorrelatingEventRecorder implements EventRecorder {
   }
 
   #now(): { monoMs: number; wallMs: number; nanosWithinMs: number } {
-    const { clock, entropy } = this.#deps;
-    return {
-      monoMs: clock.monoMs(),
-      wallMs: clock.wallMs(),
-      nanosWithinMs: Math.floor(entropy.unit() * 1_000_000),
-    };
+    return { monoMs: this.#deps.clock.monoMs(), ...this.#instants.next() };
   }
 
   #make(object: ObjectReference, type: 'Normal' | 'Warning', reason: string, message: string): Event {

@@ -6,7 +6,7 @@ import type { Entropy } from '../base/entropy.ts';
 import type { Log } from '../base/log.ts';
 import { hasReason } from '../base/status-error.ts';
 import type { Client } from './client.ts';
-import { eventName, eventNamespace } from './event-name.ts';
+import { EventInstants, eventName, eventNamespace } from './event-name.ts';
 import { EventSender } from './event-sender.ts';
 import { LruMap } from './lru-map.ts';
 
@@ -44,25 +44,29 @@ export interface SeriesEventRecorderDeps {
 export class SeriesEventRecorder {
   readonly #deps: SeriesEventRecorderDeps;
   readonly #sender: EventSender;
+  readonly #instants: EventInstants;
   readonly #seriesByKey = new LruMap<string, EventsV1Event>(seriesMax); // as they are here, ahead of the server
 
   constructor(deps: SeriesEventRecorderDeps) {
     this.#deps = deps;
     this.#sender = new EventSender(deps);
+    this.#instants = new EventInstants(deps);
   }
 
   event(said: SeriesEvent): void {
-    const wallMs = this.#deps.clock.wallMs();
     const key = keyOf(said);
     const before = this.#seriesByKey.get(key);
     if (before === undefined) {
-      const event = this.#make(said, wallMs);
+      const event = this.#make(said);
       this.#seriesByKey.set(key, event);
       this.#write(event);
       return;
     }
     const isSecond = before.series === undefined;
-    const series = { count: (before.series?.count ?? 1) + 1, lastObservedTime: formatMicroTime(wallMs) };
+    const series = {
+      count: (before.series?.count ?? 1) + 1,
+      lastObservedTime: formatMicroTime(this.#deps.clock.wallMs()),
+    };
     const event = { ...before, series };
     this.#seriesByKey.set(key, event);
     if (isSecond) this.#write(event);
@@ -104,14 +108,15 @@ export class SeriesEventRecorder {
     }
   }
 
-  #make(said: SeriesEvent, wallMs: number): EventsV1Event {
-    const { entropy, reportingController, reportingInstance } = this.#deps;
+  #make(said: SeriesEvent): EventsV1Event {
+    const { reportingController, reportingInstance } = this.#deps;
+    const { wallMs, nanosWithinMs } = this.#instants.next();
     const note = said.note.length > noteCharsMax ? `${said.note.slice(0, noteCharsMax - 4)} ...` : said.note;
     return {
       apiVersion: 'events.k8s.io/v1',
       kind: 'Event',
       metadata: {
-        name: eventName(said.regarding.name ?? '', wallMs, Math.floor(entropy.unit() * 1_000_000)),
+        name: eventName(said.regarding.name ?? '', wallMs, nanosWithinMs),
         namespace: eventNamespace(said.regarding.namespace),
       },
       eventTime: formatMicroTime(wallMs),
