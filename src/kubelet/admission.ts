@@ -1,4 +1,5 @@
-import type { Container, Node, NodeSelectorRequirement, NodeSelectorTerm, Pod } from '../api/gen/types.ts';
+import type { Container, Node, Pod } from '../api/gen/types.ts';
+import { isSelectedNode } from '../api/node-selection.ts';
 import { effectivePodRequests } from '../api/pod-resources.ts';
 import {
   addQuantities,
@@ -106,41 +107,11 @@ function requestsOf({ spec }: Pod): ReadonlyMap<string, Quantity> {
 function refusedByLabels({ pod, node }: AdmissionInput): Refusal | undefined {
   if (node === undefined) return undefined;
   const labels = node.metadata?.labels ?? {};
-  const selectorFits = Object.entries(pod.spec?.nodeSelector ?? {}).every(([key, value]) => labels[key] === value);
-  const required = pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
-  const affinityFits =
-    required === undefined || required.nodeSelectorTerms.some((term) => termFits(term, labels, node));
-  if (selectorFits && affinityFits) return undefined;
+  const { nodeSelector, affinity } = pod.spec ?? {};
+  const requiredNodes = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+  if (isSelectedNode({ nodeSelector, requiredNodes }, { name: node.metadata?.name ?? '', labels })) return undefined;
   const text = "node(s) didn't match Pod's node affinity/selector";
   return { reason: 'NodeAffinity', message: `Predicate NodeAffinity failed: ${text}` };
-}
-
-function termFits(term: NodeSelectorTerm, labels: Readonly<Record<string, string>>, node: Node): boolean {
-  const { matchExpressions = [], matchFields = [] } = term;
-  if (matchExpressions.length === 0 && matchFields.length === 0) return false;
-  return (
-    matchExpressions.every((requirement) => requirementFits(requirement, labels[requirement.key])) &&
-    matchFields.every((requirement) => requirementFits(requirement, node.metadata?.name))
-  );
-}
-
-function requirementFits({ operator, values = [] }: NodeSelectorRequirement, value: string | undefined): boolean {
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    case 'Gt':
-      return value !== undefined && Number(value) > Number(values[0]);
-    case 'Lt':
-      return value !== undefined && Number(value) < Number(values[0]);
-    default:
-      return false; // the API server lets no other through
-  }
 }
 
 function refusedByPorts({ pod, others }: AdmissionInput): Refusal | undefined {

@@ -1,4 +1,5 @@
-import type { NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration } from '../api/gen/types.ts';
+import type { Taint } from '../api/gen/types.ts';
+import { isSelectedNode, toleratesTaint } from '../api/node-selection.ts';
 import type { NodeView } from './cluster-view.ts';
 import type { PodNeeds, PortClaim } from './pod-needs.ts';
 
@@ -54,53 +55,9 @@ function rejectTainted(needs: PodNeeds, node: NodeView): Rejection | undefined {
   return undefined;
 }
 
-export function toleratesTaint(tolerations: readonly Toleration[], taint: Taint): boolean {
-  return tolerations.some(({ key = '', operator = 'Equal', value = '', effect = '' }) => {
-    if (effect !== '' && effect !== taint.effect) return false;
-    if (key !== '' && key !== taint.key) return false;
-    if (operator === 'Exists') return true;
-    return key !== '' && value === (taint.value ?? '');
-  });
-}
-
 function rejectUnselected(needs: PodNeeds, node: NodeView): Rejection | undefined {
-  const selector = Object.entries(needs.nodeSelector ?? {});
-  const isSelected = selector.every(([key, value]) => node.labels[key] === value);
-  const terms = needs.requiredNodes?.nodeSelectorTerms;
-  if (isSelected && (terms === undefined || terms.some((term) => matchesTerm(term, node)))) return undefined;
+  if (isSelectedNode(needs, node)) return undefined;
   return incurable("node(s) didn't match Pod's node affinity/selector");
-}
-
-/** An empty term matches nothing. */
-export function matchesTerm(term: NodeSelectorTerm, node: NodeView): boolean {
-  const { matchExpressions = [], matchFields = [] } = term;
-  if (matchExpressions.length === 0 && matchFields.length === 0) return false;
-  return (
-    matchExpressions.every((requirement) => holds(requirement, node.labels[requirement.key])) &&
-    matchFields.every((requirement) => requirement.key === 'metadata.name' && holds(requirement, node.name))
-  );
-}
-
-function holds(requirement: NodeSelectorRequirement, value: string | undefined): boolean {
-  const { operator, values = [] } = requirement;
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    case 'Gt':
-    case 'Lt': {
-      const [limit = ''] = values;
-      if (value === undefined || !/^[+-]?\d+$/.test(value) || !/^[+-]?\d+$/.test(limit)) return false;
-      return operator === 'Gt' ? BigInt(value) > BigInt(limit) : BigInt(value) < BigInt(limit);
-    }
-    default:
-      return false; // validation lets no other through
-  }
 }
 
 function rejectTakenPorts(needs: PodNeeds, node: NodeView): Rejection | undefined {

@@ -1,5 +1,5 @@
 import type { NodeView } from './cluster-view.ts';
-import { matchesTerm, toleratesTaint } from './filters.ts';
+import { matchesNodeTerm, toleratesTaint } from '../api/node-selection.ts';
 import type { PodNeeds } from './pod-needs.ts';
 
 /** Upstream's weights of the scores that we have; each score goes from 0 to 100. */
@@ -34,7 +34,7 @@ function freePart(allocatable: bigint | undefined, used: bigint): number {
 
 function preference(needs: PodNeeds, node: NodeView): number {
   let total = 0;
-  for (const { preference: term, weight } of needs.preferredNodes) if (matchesTerm(term, node)) total += weight;
+  for (const { preference: term, weight } of needs.preferredNodes) if (matchesNodeTerm(term, node)) total += weight;
   return total;
 }
 
