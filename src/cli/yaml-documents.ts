@@ -79,12 +79,22 @@ const octal: ScalarTag = {
   resolve: (text) => (text.startsWith('-') ? -1 : 1) * Number.parseInt(text.replaceAll(/[-+_]|0o/g, ''), 8),
 };
 
+// The library's own begins with any letter e: `name: e1` would be a number.
+const float: ScalarTag = {
+  tag: 'tag:yaml.org,2002:float',
+  default: true,
+  format: 'EXP',
+  test: /^[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?$/,
+  resolve: (text) => Number.parseFloat(text.replaceAll('_', '')),
+};
+
 function customTags(tags: Tags): Tags {
   const kept = tags.filter((tag) => {
     if (typeof tag === 'string') return !tagsLeftOut.has(tag);
+    if (tag.tag === float.tag) return 'test' in tag && tag.test?.test('.inf') === true;
     return tag.tag !== 'tag:yaml.org,2002:timestamp' && !('format' in tag && tag.format === 'TIME');
   });
-  return [octal, ...kept];
+  return [octal, ...kept, float]; // after the whole numbers
 }
 
 function decodeYaml(text: string): { readonly value: unknown } | { readonly error: string } {
