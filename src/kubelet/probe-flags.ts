@@ -11,9 +11,8 @@ export function withProbeResult(pod: Pod, status: PodStatus, update: ProbeUpdate
   if (phase !== 'Pending' && phase !== 'Running') return status;
   const isHere = (container: ContainerStatus): boolean =>
     container.name === update.containerName && container.containerID === update.containerId;
-  const flags = update.probeType === 'Startup' ? 'started' : 'ready';
   const amended = (list: readonly ContainerStatus[]): ContainerStatus[] =>
-    list.map((container) => (isHere(container) ? { ...container, [flags]: update.result === 'success' } : container));
+    list.map((container) => (isHere(container) ? withFlags(container, update) : container));
   const initStatuses = amended(status.initContainerStatuses ?? []);
   const regularStatuses = amended(status.containerStatuses ?? []);
   if (![...initStatuses, ...regularStatuses].some(isHere)) return status;
@@ -26,4 +25,11 @@ export function withProbeResult(pod: Pod, status: PodStatus, update: ProbeUpdate
     containerStatuses: regularStatuses,
     conditions: podConditionsOf({ pod, phase, statuses: [...initStatuses, ...regularStatuses], hasSandbox }),
   };
+}
+
+// What has not started is not ready, whatever an attempt says that began before.
+function withFlags(container: ContainerStatus, { probeType, result }: ProbeUpdate): ContainerStatus {
+  const isSuccess = result === 'success';
+  if (probeType !== 'Startup') return { ...container, ready: isSuccess && container.started === true };
+  return isSuccess ? { ...container, started: true } : { ...container, started: false, ready: false };
 }

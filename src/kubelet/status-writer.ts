@@ -21,6 +21,8 @@ interface Entry {
   readonly answered: Pod | undefined;
   /** Nothing of it runs, and nothing will: its terminal phase may be shown, and its object deleted. */
   readonly isFinished: boolean;
+  /** A write failed without telling whether it was done: the API has to be asked what it has. */
+  readonly isUncertain: boolean;
   /** The final DELETE was accepted; what still holds the object is somebody's finalizer. */
   readonly isDeleteSent: boolean;
 }
@@ -72,6 +74,7 @@ export class StatusWriter {
       pod,
       status: next,
       answered: entry?.answered,
+      isUncertain: entry?.isUncertain ?? false,
       isFinished: entry?.isFinished ?? false,
       isDeleteSent: entry?.isDeleteSent ?? false,
     });
@@ -83,8 +86,7 @@ export class StatusWriter {
   finish(pod: Pod, status: PodStatus): void {
     this.set(pod, status);
     const uid = podUidOf(pod);
-    const entry = this.#entries.get(uid);
-    if (entry !== undefined) this.#entries.set(uid, { ...entry, isFinished: true });
+    this.#amendEntry(uid, { isFinished: true });
     this.#queue?.add(uid);
   }
 
@@ -95,8 +97,7 @@ export class StatusWriter {
   /** A finished pod whose object changed: it may have been deleted meanwhile. */
   poke(pod: Pod): void {
     const uid = podUidOf(pod);
-    const entry = this.#entries.get(uid);
-    if (entry !== undefined) this.#entries.set(uid, { ...entry, pod });
+    this.#amendEntry(uid, { pod });
     this.#queue?.add(uid);
   }
 
@@ -155,25 +156,36 @@ export class StatusWriter {
       const { pod } = step;
       const ref = { namespace: pod.metadata?.namespace ?? '', name: pod.metadata?.name ?? '' };
       try {
+        if (entry.isUncertain) {
+          const found = await this.#deps.client.get(resources.pods, ref, signal);
+          if (podUidOf(found) !== uid) return; // its successor of the same name
+          this.#amendEntry(uid, { answered: found, isUncertain: false });
+          continue;
+        }
         if (step.kind === 'delete') {
           const options = { gracePeriodSeconds: 0, preconditions: { uid } };
           await this.#deps.client.delete(resources.pods, ref, options, signal);
-          const latest = this.#entries.get(uid); // none if the informer was faster
-          if (latest !== undefined) this.#entries.set(uid, { ...latest, isDeleteSent: true });
+          this.#amendEntry(uid, { isDeleteSent: true });
           return;
         }
         const body = { metadata: { uid }, status: step.patch };
         const statusRef = { ...ref, subresource: 'status' };
         const answer = await this.#deps.client.patch(resources.pods, statusRef, { type: 'strategic', body }, signal);
-        const latest = this.#entries.get(uid);
-        if (latest !== undefined) this.#entries.set(uid, { ...latest, answered: answer });
+        this.#amendEntry(uid, { answered: answer });
         if (statusPatch(answer.status ?? {}, step.status) !== undefined) return; // the server saw it otherwise
       } catch (error) {
         // Gone, or another pod of the same name: the informer will tell.
         if (hasReason(error, 'NotFound', 'Conflict')) return;
+        this.#amendEntry(uid, { isUncertain: true });
         throw error;
       }
     }
+  }
+
+  /** Nothing happens if the pod was forgotten meanwhile. */
+  #amendEntry(uid: string, change: Partial<Entry>): void {
+    const entry = this.#entries.get(uid);
+    if (entry !== undefined) this.#entries.set(uid, { ...entry, ...change });
   }
 
   #stepOf(entry: Entry): WriteStep {

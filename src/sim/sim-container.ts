@@ -195,8 +195,16 @@ export class SimContainer {
     }
   }
 
+  /** A program that cannot listen says so and ends, as most do. */
   #listen(port: number, server: SimServer, signal: AbortSignal): void {
-    const stop = this.#deps.network?.listen(this.#spec.sandbox.ips[0] ?? '127.0.0.1', port, server);
+    let stop: (() => void) | undefined;
+    try {
+      stop = this.#deps.network?.listen(this.#spec.sandbox.ips[0] ?? '127.0.0.1', port, server);
+    } catch (error) {
+      if (!(error instanceof StatusError)) throw error;
+      this.#writeLog('stderr', error.message);
+      this.end(1);
+    }
     if (stop !== undefined) signal.addEventListener('abort', stop, { once: true });
   }
 

@@ -155,6 +155,17 @@ test('kubia-unhealthy is well five times, then sick, and starts over when it sta
     assert.deepEqual(world.life, ['+c', '-c 137']);
   }));
 
+test('a program that cannot listen says so and ends', () =>
+  inWorld(async (world) => {
+    const stop = world.network.listen('10.244.0.2', 8080, {});
+    const id = await run(world, 'luksa/kubia');
+    await world.clock.advance(100);
+    const { exitCode } = await settled(world.clock, world.runtime.containerStatus(id, world.signal));
+    assert.equal(exitCode, 1);
+    assert.match(world.log.at(-1) ?? '', /^stderr F listen 10\.244\.0\.2 8080: address already in use$/);
+    stop();
+  }));
+
 test('a command’s result changes with time', () =>
   inWorld(async (world) => {
     const id = await run(world, 'busybox', ['sh', '-c', 'sleep 25; touch /tmp/up; sleep 600']);

@@ -344,7 +344,13 @@ export class SimRuntime implements ContainerRuntime {
     await this.#deps.clock.sleep(minMs + this.#latencies.unit() * (maxMs - minMs), `cri.sim.${verb}`, signal);
     if (connection.aborted) throw unavailable();
     if (this.#faults.hit(`cri.${verb}.lostRequest`)) throw lost(verb);
-    const result = await untilAborted(Promise.resolve().then(body), connection);
+    const result = await untilAborted(
+      Promise.resolve().then(() => {
+        if (this.#scope.signal.aborted) throw unavailable(); // nothing starts any more
+        return body();
+      }),
+      connection,
+    );
     if (this.#faults.hit(`cri.${verb}.lostReply`)) throw lost(verb);
     return result;
   }

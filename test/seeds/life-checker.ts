@@ -11,9 +11,18 @@ export class LifeChecker {
   readonly #terminal = new Set<string>(); // pod uids whose phase was Succeeded or Failed
   readonly #graces = new Map<string, number>(); // by pod uid; the last deletionGracePeriodSeconds seen
   readonly #gone = new Set<string>(); // pod uids that left the API
+  readonly #uidByName = new Map<string, string>(); // of pods that are in the API
+  readonly #forced = new Set<string>(); // pod uids that were deleted with grace 0: they leave at once
+  readonly #before = new Map<string, Pod>(); // by pod uid; as last seen
 
   constructor(running: () => readonly RuntimeContainerStatus[]) {
     this.#running = running;
+  }
+
+  /** The pod of this name was told to go at once: its object need not wait for its containers. */
+  onForcedDelete(name: string): void {
+    const uid = this.#uidByName.get(name);
+    if (uid !== undefined) this.#forced.add(uid);
   }
 
   /** A change, as a watch of all pods delivers it. */
@@ -34,8 +43,17 @@ export class LifeChecker {
       invariant(grace <= before, `${name}: grace period went from ${before} to ${grace}`);
     }
     if (grace !== undefined) this.#graces.set(uid, grace);
-    if (type !== 'DELETED') return;
+    checkFlags(pod);
+    checkTimes(this.#before.get(uid), pod);
+    this.#before.set(uid, pod);
+    if (type !== 'DELETED') {
+      this.#uidByName.set(name, uid);
+      return;
+    }
     this.#gone.add(uid);
+    this.#before.delete(uid);
+    if (this.#uidByName.get(name) === uid) this.#uidByName.delete(name);
+    if (this.#forced.has(uid)) return;
     const left = this.#running().filter(({ labels }) => labels[podLabels.podUid] === uid);
     invariant(
       left.length === 0,
@@ -62,7 +80,41 @@ export class LifeChecker {
       const key = `${uid} ${metadata.name}`;
       invariant(!live.has(key), `second live container ${labels[podLabels.podName]}/${metadata.name}`);
       live.add(key);
+      if (this.#forced.has(uid)) continue;
       invariant(!this.#gone.has(uid), `container ${key} runs, but its pod has left the API`);
+      invariant(!this.#terminal.has(uid), `container ${key} runs, but the phase of its pod says that it has ended`);
     }
+  }
+}
+
+/** Ready is what the containers of the very same object say. */
+function checkFlags({ metadata, spec, status }: Pod): void {
+  const statuses = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  const sidecars = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
+  const counted = new Set([...sidecars, ...(spec?.containers ?? [])].map(({ name }) => name));
+  for (const { name, ready, started, state } of statuses) {
+    if (!counted.has(name) || !ready) continue;
+    invariant(state?.running !== undefined, `${metadata?.name}: ${name} is ready and does not run`);
+    invariant(started === true, `${metadata?.name}: ${name} is ready and has not started`);
+  }
+  const isReady = status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True');
+  if (isReady !== true) return;
+  const readyCount = statuses.filter(({ name, ready }) => counted.has(name) && ready).length;
+  invariant(readyCount === counted.size, `${metadata?.name}: Ready, with ${readyCount} of ${counted.size} containers`);
+}
+
+/** The start time stays; the time of a condition never goes back. */
+function checkTimes(before: Pod | undefined, now: Pod): void {
+  const name = now.metadata?.name;
+  const { startTime } = before?.status ?? {};
+  invariant(startTime === undefined || now.status?.startTime === startTime, `${name}: start time changed`);
+  for (const condition of now.status?.conditions ?? []) {
+    const { type, status, lastTransitionTime = '' } = condition;
+    const old = before?.status?.conditions?.find((candidate) => candidate.type === type);
+    if (old === undefined) continue;
+    const since = old.lastTransitionTime ?? '';
+    // It may have changed there and back between two writes, so the same status may come with another time.
+    const isOlder = lastTransitionTime < since;
+    invariant(!isOlder, `${name}: ${type} went from ${old.status} at ${since} to ${status} at ${lastTransitionTime}`);
   }
 }

@@ -28,7 +28,9 @@ const sites = [
   ...simVerbs.flatMap((verb) => [`cri.${verb}.lostRequest`, `cri.${verb}.lostReply`]),
   'cri.stopContainer.hung',
   'cri.pullImage.slow',
-  ...['lostRequest', 'lostReply', 'slow', 'watchBreaks'].map((what) => `api.kubelet.${what}`),
+  ...['kubelet', 'informer'].flatMap((client) =>
+    ['lostRequest', 'lostReply', 'slow', 'watchBreaks'].map((what) => `api.${client}.${what}`),
+  ),
 ];
 
 async function shrink(seed: string): Promise<void> {

@@ -25,6 +25,7 @@ import { SimRuntime } from '../../src/sim/sim-runtime.ts';
 import { tutorialImages, tutorialRules } from '../../src/sim/tutorial-scripts.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
+import { Lifeline } from './crashable.ts';
 import { lossyHandler } from './lossy-handler.ts';
 
 setMaxListeners(0); // one signal ends everything here, so many listen to it
@@ -104,23 +105,29 @@ export async function startSimCluster(seed: string, options: SimClusterOptions =
   );
   const startKubelet = () => {
     const nodeScope = new TaskScope(scope.signal);
+    const lifeline = new Lifeline();
+    const ownClock = lifeline.view(clock);
     const user = { name: `system:node:${simNodeName}`, groups: ['system:nodes'] };
-    const client = new InProcessClient({ handle: lossyHandler('kubelet', plane.server.handle, faults, clock), user });
+    const client = new InProcessClient({
+      handle: crashable(lifeline, lossyHandler('kubelet', plane.server.handle, faults, clock)),
+      user,
+    });
     const source = { component: 'kubelet', host: simNodeName };
-    const recorder = new CorrelatingEventRecorder({ client, clock, entropy: entropy.fork('events'), log, source });
+    const events = { client, clock: ownClock, entropy: entropy.fork('events'), log, source };
+    const recorder = new CorrelatingEventRecorder(events);
     const { onProbeAttempt } = options;
     const kubelet = new Kubelet(
       {
         client,
-        runtime,
-        clock,
+        runtime: lifeline.view(runtime),
+        clock: ownClock,
         entropy,
         log,
         metrics: noMetrics,
         probeMetrics: noMetrics,
         recorder,
-        files,
-        transport: network,
+        files: lifeline.view(files),
+        transport: lifeline.view(network),
         ...(onProbeAttempt === undefined ? {} : { onProbeAttempt }),
       },
       {
@@ -145,7 +152,15 @@ export async function startSimCluster(seed: string, options: SimClusterOptions =
     nodeHandlers.set(simNodeName, kubelet.handle);
     nodeScope.start((signal) => recorder.run(signal));
     nodeScope.start((signal) => kubelet.run(signal));
-    return { kubelet, scope: nodeScope };
+    return {
+      kubelet,
+      scope: nodeScope,
+      /** It dies between two instructions: nothing that it waits for comes, and no clean-up reaches anything. */
+      crash(): void {
+        lifeline.cut();
+        nodeScope.close(new Error('crashed')).catch(() => {}); // takes its timers away; never settles otherwise
+      },
+    };
   };
   const node = startKubelet();
   await clock.advance(1_000); // registered and Ready, if nothing got lost
@@ -157,6 +172,13 @@ export async function startSimCluster(seed: string, options: SimClusterOptions =
     client,
     runtime,
     network,
+    files,
+    /** The server as one client sees it, with what gets lost on the way. */
+    clientThrough: (name: string): ApiClient =>
+      new InProcessClient({
+        handle: lossyHandler(name, plane.server.handle, faults, clock),
+        user: { name, groups: ['system:masters'] },
+      }),
     node,
     startKubelet,
     /** `kubectl logs` as one text, an error as its message. */
@@ -180,4 +202,13 @@ export async function startSimCluster(seed: string, options: SimClusterOptions =
       if (left.length > 0) throw new Error(`timers left: ${left.join(', ')}`);
     },
   };
+}
+
+function crashable(lifeline: Lifeline, handle: HttpHandler): HttpHandler {
+  return lifeline.call(async (request, signal) => {
+    const response = await handle(request, signal);
+    const { body } = response;
+    if (typeof body === 'string' || body instanceof Uint8Array) return response;
+    return { ...response, body: lifeline.stream(body) };
+  });
 }
