@@ -247,3 +247,18 @@ test('options of writes are checked', async () => {
   );
   await api.close();
 });
+
+test('a patch nested without end is the fault of its sender', async () => {
+  const api = await startApi();
+  await api.ok('POST', podsPath, podOf('web'));
+  const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`;
+  for (const type of ['merge-patch', 'strategic-merge-patch']) {
+    const headers = { 'content-type': `application/${type}+json` };
+    assert.match(
+      await api.fails('PATCH', `${podsPath}/web`, nested(20_000), { headers }),
+      /^400 BadRequest: error decoding patch: exceeded max depth$/,
+    );
+    await api.ok('PATCH', `${podsPath}/web`, nested(1_000), { headers });
+  }
+  await api.close();
+});

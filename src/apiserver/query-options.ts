@@ -2,9 +2,9 @@
  * The options in a request's query, checked. Upstream: `metav1.ListOptions`, `CreateOptions`, ... and their
  * validation.
  */
-import { forbidden, invalid, invalidError, notSupported, tooLong } from '../api/field-error.ts';
+import { forbidden, invalidError, notSupported } from '../api/field-error.ts';
 import type { FieldError } from '../api/field-error.ts';
-import { byteLength } from '../api/names.ts';
+import { checkFieldManager } from '../api/validation/metadata.ts';
 import { StatusError } from '../base/status-error.ts';
 import { parseRevision } from './registry.ts';
 
@@ -94,30 +94,12 @@ export interface WriteQuery {
   readonly fieldValidation: FieldValidation;
 }
 
-const fieldManagerBytesMax = 128;
-
-function checkFieldManager(name: string): FieldError[] {
-  const errors = byteLength(name) > fieldManagerBytesMax ? [tooLong('fieldManager', fieldManagerBytesMax)] : [];
-  let at = 0;
-  for (const char of name) {
-    if (!isPrintable.test(char)) {
-      const code = (char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0');
-      errors.push(invalid('fieldManager', name, `invalid character U+${code} (at position ${at})`));
-    }
-    at += byteLength(char);
-  }
-  return errors;
-}
-
-/** Go's `unicode.IsPrint`: letters, marks, numbers, punctuation, symbols, and the ASCII space. */
-const isPrintable = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
-
 /** `kind`: `CreateOptions`, `UpdateOptions`, `PatchOptions`: for the texts of errors. */
 export function parseWriteQuery(query: URLSearchParams, kind: string): WriteQuery {
   const errors: FieldError[] = [];
   const dryRun = parseDryRun(query.getAll('dryRun'), errors);
   const validation = query.get('fieldValidation') ?? '';
-  errors.push(...checkFieldManager(query.get('fieldManager') ?? ''));
+  checkFieldManager(errors, 'fieldManager', query.get('fieldManager') ?? '');
   // Only server-side apply could force anything.
   if (kind === 'PatchOptions' && query.has('force')) {
     errors.push(forbidden('force', 'may not be specified for non-apply patch'));

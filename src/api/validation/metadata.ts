@@ -134,10 +134,26 @@ function checkManagedFields(errors: Errors, entries: readonly ManagedFieldsEntry
     if (fieldsType !== '' && fieldsType !== 'FieldsV1') {
       errors.push(invalid(`${field}.fieldsType`, fieldsType, 'must be `FieldsV1`'));
     }
-    if (byteLength(manager) > fieldManagerBytesMax) errors.push(tooLong(`${field}.manager`, fieldManagerBytesMax));
+    checkFieldManager(errors, `${field}.manager`, manager);
     if (byteLength(subresource) > subresourceBytesMax)
       errors.push(tooLong(`${field}.subresource`, subresourceBytesMax));
   });
+}
+
+/** Go's `unicode.IsPrint`: letters, marks, numbers, punctuation, symbols, and the ASCII space. */
+const isPrintable = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
+
+/** Upstream: `ValidateFieldManager`. */
+export function checkFieldManager(errors: Errors, field: string, name: string): void {
+  if (byteLength(name) > fieldManagerBytesMax) errors.push(tooLong(field, fieldManagerBytesMax));
+  let at = 0;
+  for (const char of name) {
+    if (!isPrintable.test(char)) {
+      const code = (char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0');
+      errors.push(invalid(field, name, `invalid character U+${code} (at position ${at})`));
+    }
+    at += byteLength(char);
+  }
 }
 
 /** Upstream: `ValidateObjectMetaUpdate`. */

@@ -50,7 +50,7 @@ export function checkConfigMap(errors: Errors, configMap: ConfigMap): void {
     addInvalid(errors, `binaryData[${key}]`, key, configMapKeyProblems(key));
     bytes += decodedLength(value);
   }
-  if (bytes > dataBytesMax) errors.push(tooLong('', dataBytesMax));
+  if (bytes > dataBytesMax) errors.push(tooLong('[]', dataBytesMax)); // how upstream prints an empty path
 }
 
 /** Bytes that a base64 text stands for. */

@@ -200,7 +200,7 @@ test('the other kinds have their own rules', () => {
     'data[same]: Invalid value: "same": duplicate of key present in binaryData',
   ]);
   const big = made<ConfigMap>(resources.configmaps, { data: { a: 'x'.repeat(1024 * 1024 + 1) } });
-  assert.deepEqual(problemsOf(resources.configmaps, big), [': Too long: may not be more than 1048576 bytes']);
+  assert.deepEqual(problemsOf(resources.configmaps, big), ['[]: Too long: may not be more than 1048576 bytes']);
   const lease = made<Lease>(resources.leases, { spec: { leaseDurationSeconds: 0, leaseTransitions: -1 } });
   assert.deepEqual(problemsOf(resources.leases, lease), [
     'spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0',
