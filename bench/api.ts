@@ -36,7 +36,7 @@ function tlsOf(access: ClusterAccess): { ca: string; cert: string; key: string }
   return { ca, cert, key };
 }
 
-/** One kept connection that sends a request at a time, as wrk does: a full HTTP client would take more CPU than the server. */
+/** One kept connection, a request at a time, as wrk does: a full HTTP client would take more CPU than the server. */
 class Connection {
   readonly #socket: tls.TLSSocket;
   readonly #host: string;

@@ -176,8 +176,3 @@ function unescapeValue(text: string): string {
   }
   return value;
 }
-
-/** Protects a literal value for use in a selector. */
-export function escapeFieldValue(value: string): string {
-  return value.replace(/[\\,=]/g, '\\$&');
-}

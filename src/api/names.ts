@@ -10,10 +10,8 @@ const label1123 = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
 const subdomain1123 = `${label1123}(\\.${label1123})*`;
 const qualifiedName = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]';
 const labelValue = `(${qualifiedName})?`;
-const cIdentifier = '[A-Za-z_][A-Za-z0-9_]*';
 const httpHeaderName = '[-A-Za-z0-9]+';
 const configMapKey = '[-._a-zA-Z0-9]+';
-const label1035 = '[a-z]([-a-z0-9]*[a-z0-9])?';
 
 const labelMax = 63;
 const subdomainMax = 253;
@@ -25,10 +23,8 @@ const patterns = {
   subdomain1123: whole(subdomain1123),
   qualifiedName: whole(qualifiedName),
   labelValue: whole(labelValue),
-  cIdentifier: whole(cIdentifier),
   httpHeaderName: whole(httpHeaderName),
   configMapKey: whole(configMapKey),
-  label1035: whole(label1035),
 } as const;
 
 const utf8 = new TextEncoder();
@@ -81,17 +77,6 @@ export function dns1123SubdomainProblems(value: string): Problems {
   return problems;
 }
 
-export function dns1035LabelProblems(value: string): Problems {
-  const problems: string[] = [];
-  if (byteLength(value) > labelMax) problems.push(maxLengthText(labelMax));
-  if (!patterns.label1035.test(value)) {
-    const text =
-      "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character";
-    problems.push(formatText(text, label1035, 'my-name', 'abc-123'));
-  }
-  return problems;
-}
-
 const qualifiedNameText =
   "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
 const qualifiedExamples = ['MyName', 'my.name', '123-abc'] as const;
@@ -128,13 +113,6 @@ export function labelValueProblems(value: string): Problems {
     problems.push(formatText(text, labelValue, 'MyValue', 'my_value', '12345'));
   }
   return problems;
-}
-
-export function cIdentifierProblems(value: string): Problems {
-  if (patterns.cIdentifier.test(value)) return fine;
-  const text =
-    "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'";
-  return [formatText(text, cIdentifier, 'my_name', 'MY_NAME', 'MyName')];
 }
 
 export function portNumberProblems(port: number): Problems {

@@ -1,4 +1,4 @@
-/** Which nodes a pod asks for by their labels and names. Upstream: `component-helpers/scheduling/corev1/nodeaffinity`. */
+/** Which nodes a pod asks for, by their labels and names. Upstream: `component-helpers/.../nodeaffinity`. */
 import type { NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration } from './gen/types.ts';
 
 /** What of a node can be selected by. */

@@ -78,10 +78,6 @@ export function addQuantities(a: Quantity, b: Quantity): Quantity {
   return { nanos: a.nanos + b.nanos, format: a.nanos === 0n ? b.format : a.format };
 }
 
-export function subtractQuantities(a: Quantity, b: Quantity): Quantity {
-  return { nanos: a.nanos - b.nanos, format: a.nanos === 0n ? b.format : a.format };
-}
-
 /** Whole units, rounded up. Upstream: `Value`. */
 export function quantityValue(quantity: Quantity): number {
   return Number(roundUp(quantity.nanos, nano));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hasReason } from '../base/status-error.ts';
-import { escapeFieldValue, parseFieldSelector } from './field-selector.ts';
+import { parseFieldSelector } from './field-selector.ts';
 import type { Event, Pod } from './gen/types.ts';
 import { everything, matcherOfLabels, matcherOfSelector, nothing, parseLabelSelector } from './label-selector.ts';
 import { resources } from './resources.ts';
@@ -154,7 +154,6 @@ test('field selectors that cannot be used give the words of upstream', () => {
     problemOf(() => parseFieldSelector(resources.pods, 'metadata.name=a\\b')),
     'invalid field selector: invalid escape sequence: \\b',
   );
-  const hard = 'a,b=c\\d';
-  const named = { metadata: { name: hard } };
-  assert.equal(parseFieldSelector(resources.pods, `metadata.name=${escapeFieldValue(hard)}`).matches(named), true);
+  const named = { metadata: { name: 'a,b=c\\d' } };
+  assert.equal(parseFieldSelector(resources.pods, 'metadata.name=a\\,b\\=c\\\\d').matches(named), true);
 });
