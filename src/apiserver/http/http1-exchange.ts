@@ -61,23 +61,28 @@ async function exchange(
   await write(deps, response, request.method === 'HEAD' ? { ...answer, body: '' } : answer, false);
 }
 
+// A client that still writes does not read: what is too much is read to its end and dropped, up to here, so that the
+// answer arrives. Beyond it the connection is just closed.
+const droppedBytesMax = 32 * 1_024 * 1_024;
+
 /** The whole body; `broken`: it did not come to its end. */
 async function readBody(request: http.IncomingMessage, bytesMax: number): Promise<Uint8Array | 'tooLarge' | 'broken'> {
   const { headers } = request;
   if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return emptyBody;
-  if (Number(headers['content-length'] ?? 0) > bytesMax) return 'tooLarge';
+  if (Number(headers['content-length'] ?? 0) > bytesMax + droppedBytesMax) return 'tooLarge';
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   request.on('data', (chunk: Buffer) => {
     sizeBytes += chunk.length;
     if (sizeBytes <= bytesMax) chunks.push(chunk);
-    else request.destroy();
+    else if (sizeBytes > bytesMax + droppedBytesMax) request.destroy();
   });
   try {
     await finished(request);
   } catch {
     return sizeBytes > bytesMax ? 'tooLarge' : 'broken'; // the connection ended first
   }
+  if (sizeBytes > bytesMax) return 'tooLarge';
   const [only] = chunks;
   return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
 }

@@ -233,6 +233,21 @@ async function raw(port: number, text: string): Promise<string> {
   return answer;
 }
 
+test('a client that writes its whole body before it reads still gets the 413', async () => {
+  const { port } = await listen(echo, { bodyBytesMax: 1_000 });
+  const socket = tls.connect({ host, port, ca: ca.pem, ...client });
+  await once(socket, 'secureConnect');
+  const body = Buffer.alloc(8 * 1_024 * 1_024); // more than the buffers of two sockets hold
+  socket.write(`POST / HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${body.length}\r\n\r\n`);
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', reject);
+    socket.write(body, (error) => (error ? reject(error) : resolve()));
+  });
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  assert.match(answer.toString('utf8'), /^HTTP\/1.1 413 /);
+  socket.destroy();
+});
+
 test('what is no HTTP, too large or too slow gets a last answer, and the next client is served', async () => {
   const { port } = await listen(echo, { headerBytesMax: 2_000, headersTimeoutMs: 200, requestTimeoutMs: 200 });
   assert.match(await raw(port, 'BREW coffee\r\n\r\n'), /^HTTP\/1\.1 400 .*"reason":"BadRequest"/s);
