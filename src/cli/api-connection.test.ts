@@ -74,7 +74,11 @@ test('the namespace is the one of the flag, else of the context, else default', 
     assert.throws(() => scopeOf('--context=nope'), {
       message: 'Error in configuration: context was not found for specified context: nope',
     });
-    assert.throws(() => scopeOf('--request-timeout=x'), { message: /^invalid argument "x": invalid timeout value\./ });
+    for (const bad of ['x', '-1', '-1s']) {
+      assert.throws(() => scopeOf(`--request-timeout=${bad}`), {
+        message: /^Invalid timeout value\. Timeout must be a/,
+      });
+    }
   });
 });
 

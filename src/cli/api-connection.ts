@@ -150,9 +150,9 @@ function fileOf(
 /** A number alone is in seconds. */
 function timeoutMsOf(text: string): number {
   const timeoutMs = /^\d+$/.test(text) ? Number(text) * 1_000 : parseDuration(text);
-  if (timeoutMs !== undefined) return timeoutMs;
+  if (timeoutMs !== undefined && timeoutMs >= 0) return timeoutMs;
   throw new CliError(
-    `invalid argument ${goQuote(text)}: invalid timeout value. Timeout must be a single integer in seconds, ` +
+    'Invalid timeout value. Timeout must be a single integer in seconds, ' +
       'or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)',
   );
 }

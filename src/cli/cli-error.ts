@@ -32,6 +32,11 @@ export function throwCollected(errors: readonly unknown[]): void {
   if (errors.length > 1) throw new ManyErrors(errors);
 }
 
+/** Where upstream collects errors, even a single one is printed without `error: ` before it. */
+export function asOneOfMany(error: unknown): unknown {
+  return error instanceof CliError ? new CliError(error.message, { verbatim: true, cause: error }) : error;
+}
+
 /** The same error, saying which file the object came from. Upstream: `cmdutil.AddSourceToErr`. */
 export function withSource(doing: string, source: string, error: unknown): unknown {
   if (source === '') return error; // it came from no file

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { decode } from '../api/decode.ts';
 import { goJson, goQuote } from '../api/go-text.ts';
 import type { ResourceType } from '../api/resources.ts';
 import { messageOf } from '../base/status-error.ts';
@@ -23,6 +24,13 @@ const fileExtensions = ['.json', '.yaml', '.yml'];
 const stdinName = '-';
 const manifestBytesMax = 64 * 1_024 * 1_024;
 
+export interface ReadingOptions {
+  readonly recursive: boolean;
+  /** A document that lacks a kind or an API version fails as invalid, as kubectl has it before it writes. Default no. */
+  readonly validates?: boolean;
+  readonly onError: (error: unknown) => void;
+}
+
 /**
  * Reads all that `-f` names: files, directories (with `recursive` those below too), glob patterns, `-` for stdin. A
  * path that does not exist fails everything; a document that cannot be used is told to `onError`, and the rest goes
@@ -30,7 +38,7 @@ const manifestBytesMax = 64 * 1_024 * 1_024;
  */
 export async function* readManifests(
   filenames: readonly string[],
-  options: { readonly recursive: boolean; readonly onError: (error: unknown) => void },
+  options: ReadingOptions,
   deps: { readonly types: ResourceTypes; readonly io: CliIo },
   signal: AbortSignal,
 ): AsyncIterable<Manifest> {
@@ -41,7 +49,11 @@ export async function* readManifests(
     const text = source === stdinName ? await readStdin(deps.io) : readText(source);
     const shown = source === stdinName ? 'STDIN' : source;
     const { values, failed } = decodeDocuments(text);
-    for (const value of values) yield* manifestsOf(value, shown, options.onError, deps.types, signal);
+    for (const value of values) {
+      const problems = options.validates === true ? validationProblems(value) : [];
+      if (problems.length === 0) yield* manifestsOf(value, shown, options.onError, deps.types, signal);
+      else options.onError(validationError(shown, problems));
+    }
     if (failed !== undefined) options.onError(new CliError(`error parsing ${shown}: ${failed}`));
   }
 }
@@ -117,6 +129,25 @@ async function readStdin(io: CliIo): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
+/** What kubectl itself looks for, since the server would not know what the object is. */
+function validationProblems(value: unknown): string[] {
+  if (!isRecord(value)) return ['invalid object to validate'];
+  const kind = textOf(value, 'kind');
+  return [
+    ...(textOf(value, 'apiVersion') === '' ? ['apiVersion not set'] : []),
+    ...(kind === '' ? ['kind not set'] : []),
+    ...(kind === 'List' ? itemsOf(value, 'items').flatMap(validationProblems) : []),
+  ];
+}
+
+function validationError(source: string, problems: readonly string[]): CliError {
+  const what = problems.length === 1 ? problems[0] : `[${[...new Set(problems)].join(', ')}]`;
+  return new CliError(
+    `error validating ${goQuote(source)}: error validating data: ${what}; ` +
+      'if you choose to ignore these errors, turn validation off with --validate=false',
+  );
+}
+
 /** The objects in one decoded value: itself, or the items of a list. `source` `''`: it came from no file. */
 export async function* manifestsOf(
   value: unknown,
@@ -138,10 +169,20 @@ export async function* manifestsOf(
     return onError(new CliError(`unable to decode ${goQuote(source)}: ${why}`));
   }
   if (kind.endsWith('List') && Array.isArray(value['items'])) {
-    for (const item of itemsOf(value, 'items')) yield* manifestsOf(item, source, onError, types, signal);
+    const itemKind = kind.slice(0, -'List'.length);
+    for (const item of itemsOf(value, 'items')) {
+      const isNameless = itemKind !== '' && isRecord(item) && textOf(item, 'kind') === '';
+      const whole = isNameless ? { ...item, apiVersion, kind: itemKind } : item;
+      yield* manifestsOf(whole, source, onError, types, signal);
+    }
     return;
   }
   const metadata = fieldOf(value, 'metadata');
+  try {
+    checkMetadata(metadata);
+  } catch (error) {
+    return onError(new CliError(`unable to decode ${goQuote(source)}: ${messageOf(error)}`, { cause: error }));
+  }
   const name = textOf(metadata, 'name');
   const namespace = textOf(metadata, 'namespace');
   const type = await types.ofKind(apiVersion, kind, signal);
@@ -154,6 +195,16 @@ export async function* manifestsOf(
       `resource mapping not found for name: ${goQuote(name)} namespace: ${goQuote(namespace)} from ${goQuote(source)}: ` +
         `no matches for kind ${goQuote(kind)} in version ${goQuote(apiVersion)}\nensure CRDs are installed first`,
     ),
+  );
+}
+
+/** Names and labels are texts; what else the object holds is the server's to judge. */
+function checkMetadata(metadata: unknown): void {
+  if (metadata === undefined) return;
+  if (metadata === null || isRecord(metadata)) return void decode('Namespace', { metadata }, 'Ignore');
+  const kind = Array.isArray(metadata) ? 'array' : typeof metadata === 'boolean' ? 'bool' : typeof metadata;
+  throw new CliError(
+    `json: cannot unmarshal ${kind} into Go struct field metadataOnlyObject.metadata of type v1.ObjectMeta`,
   );
 }
 

@@ -1,7 +1,7 @@
 import { goQuote } from '../api/go-text.ts';
 import type { ResourceType } from '../api/resources.ts';
 import type { ApiConnection } from './api-connection.ts';
-import { CliError, throwCollected } from './cli-error.ts';
+import { CliError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 import { namespaceFor, readManifests } from './manifests.ts';
 import type { ResourceTypes } from './resource-types.ts';
@@ -32,6 +32,8 @@ export interface TargetOptions {
   readonly all: boolean;
   /** A kind without a name means all of it. */
   readonly kindAloneMeansAll: boolean;
+  /** What is done to the objects, as an error about one of a file says it: `deleting`. */
+  readonly doing?: string;
 }
 
 export interface Targets {
@@ -64,7 +66,7 @@ export async function resolveTargets(options: TargetOptions, deps: TargetDeps, s
   const args = multiplied(options.args);
   const selects = options.hasSelector || options.all;
   if (args.some((arg) => arg.includes('/'))) {
-    const pairs = args.map((arg) => splitPair(arg, args.length));
+    const pairs = args.map((arg) => splitPair(arg, args));
     if (selects) throw new CliError('selectors and the all flag cannot be used when passing resource/name arguments');
     return await objectsOf(pairs, options, deps, signal);
   }
@@ -99,12 +101,12 @@ function multiplied(args: readonly string[]): readonly string[] {
 }
 
 function splitKinds(text: string): string[] {
-  return [...new Set(text.split(',').filter((kind) => kind !== ''))];
+  return [...new Set(text.split(','))];
 }
 
-function splitPair(arg: string, argCount: number): readonly [kind: string, name: string] {
+function splitPair(arg: string, args: readonly string[]): readonly [kind: string, name: string] {
   const parts = arg.split('/');
-  if (parts.length === 1 && argCount > 1) {
+  if (args.length > 1 && args.some((other) => !other.includes('/'))) {
     throw new CliError(
       'there is no need to specify a resource type as a separate argument when passing arguments in resource/name form ' +
         "(e.g. 'livelet get resource/<resource_name>' instead of 'livelet get resource resource/<resource_name>'",
@@ -165,13 +167,16 @@ async function targetsOfFiles(options: TargetOptions, deps: TargetDeps, signal: 
   for await (const manifest of readManifests(options.filenames, reading, deps, signal)) {
     const namespace = namespaceFor(manifest, deps.connection);
     const { type, name, source } = manifest;
-    if (name === '') throw new CliError(`resource name may not be empty: ${goQuote(source)}`);
+    if (name === '') {
+      const doing = options.doing === undefined ? '' : `error when ${options.doing} ${goQuote(source)}: `;
+      errors.push(new CliError(`${doing}resource name may not be empty`));
+      continue;
+    }
     targets.push(
       namespace === undefined
         ? { kind: 'object', type, name, source }
         : { kind: 'object', type, name, namespace, source },
     );
   }
-  if (targets.length === 0) throwCollected(errors);
   return { targets, isSingle: targets.length === 1 && errors.length === 0, errors };
 }

@@ -14,6 +14,29 @@ export function customColumns(spec: string, noHeaders: boolean): (object: unknow
     }
     return { header: column.slice(0, colon), valuesIn: compilePath(column.slice(colon + 1)) };
   });
+  return printColumns(columns, noHeaders);
+}
+
+/** A file of two lines: the headers and below each the path, with white space between. */
+export function customColumnsOfFile(text: string, noHeaders: boolean): (object: unknown) => string {
+  const [headers = [], paths = []] = text.split('\n').map((line) => line.split(/\s+/).filter((word) => word !== ''));
+  if (headers.length === 0)
+    throw new CliError(
+      'invalid template, missing header line. Expected format is one line of space separated headers, one line of space separated column specs.',
+    );
+  if (paths.length !== headers.length) {
+    throw new CliError(`number of headers (${headers.length}) and field specifications (${paths.length}) don't match`);
+  }
+  const columns = headers.map((header, index) => ({ header, valuesIn: compilePath(paths[index] ?? '') }));
+  return printColumns(columns, noHeaders);
+}
+
+interface Column {
+  readonly header: string;
+  readonly valuesIn: (object: unknown) => readonly unknown[];
+}
+
+function printColumns(columns: readonly Column[], noHeaders: boolean): (object: unknown) => string {
   const tabs = new TabWriter(tableLayout);
   let needsHeader = !noHeaders;
   return (object) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CliError } from '../cli-error.ts';
-import { compileJsonPath, compilePath } from './json-path.ts';
+import { compileJsonPath, compileJsonPathAsJson, compilePath } from './json-path.ts';
 
 const list = {
   items: [
@@ -47,4 +47,16 @@ for (const template of ['{.items[0}', '{range .items[*]}{.x}', '{.items[?(x)]}',
 test('a path alone finds values', () => {
   assert.deepEqual(compilePath('.items[*].status.count')(list), [2, 10]);
   assert.deepEqual(compilePath('{.items[0].metadata.name}')(list), ['a']);
+});
+
+test('objects are printed with their keys in order and what HTML would read escaped, as Go does', () => {
+  assert.equal(
+    compileJsonPath('{.a}')({ a: { z: '<', b: [{ y: 1, x: null }] } }),
+    '{"b":[{"x":null,"y":1}],"z":"\\u003c"}',
+  );
+});
+
+test('jsonpath-as-json prints what each path finds as a list', () => {
+  assert.equal(compileJsonPathAsJson('{.items[*].metadata.name}')(list), '[\n    "a",\n    "b"\n]\n');
+  assert.equal(compileJsonPathAsJson('.nope')(list), '[]\n');
 });

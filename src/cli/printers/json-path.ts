@@ -3,6 +3,7 @@
  * `..name`, `[?(@.type=="Ready")]`, `{range …}{end}` and quoted text. A path that leads nowhere prints nothing.
  */
 import { CliError } from '../cli-error.ts';
+import { toJson, toJsonLine } from './json-printer.ts';
 
 export type JsonPathTemplate = (value: unknown) => string;
 
@@ -11,6 +12,23 @@ export function compileJsonPath(template: string): JsonPathTemplate {
   const wanted = /^\s*\{/.test(template) || template.includes('{') ? template : `{${template}}`;
   const nodes = parseTemplate(template, wanted);
   return (value) => render(nodes, value, value);
+}
+
+/** The same template, but what each of its parts finds is printed as a list in JSON: `-o jsonpath-as-json`. */
+export function compileJsonPathAsJson(template: string): JsonPathTemplate {
+  const nodes = parseTemplate(template, template.includes('{') ? template : `{${template}}`);
+  return (value) => renderAsJson(nodes, value, value);
+}
+
+function renderAsJson(nodes: readonly Node[], value: unknown, root: unknown): string {
+  return nodes
+    .map((node) => {
+      if (node.kind === 'text') return toJson([node.text]);
+      const found = walk(node.steps, [value], root);
+      if (node.kind === 'path') return toJson(found);
+      return found.map((item) => renderAsJson(node.body, item, root)).join('');
+    })
+    .join('');
 }
 
 function parseTemplate(template: string, wanted: string): readonly Node[] {
@@ -245,7 +263,7 @@ function render(nodes: readonly Node[], value: unknown, root: unknown): string {
 
 function valueText(value: unknown): string {
   if (value === null || value === undefined) return '';
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  return typeof value === 'string' ? value : toJsonLine(value).trimEnd();
 }
 
 function walk(steps: readonly Step[], values: readonly unknown[], root: unknown): readonly unknown[] {
@@ -283,7 +301,8 @@ function take(step: Step, value: unknown, root: unknown): readonly unknown[] {
 }
 
 function fieldsOf(value: unknown): readonly (readonly [string, unknown])[] {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : [];
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [];
+  return Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)); // upstream's order is a random one
 }
 
 function deepFields(value: unknown, name: string): readonly unknown[] {

@@ -1,8 +1,10 @@
+import fs from 'node:fs';
+import { messageOf } from '../../base/status-error.ts';
 import { CliError } from '../cli-error.ts';
-import { customColumns } from './custom-columns.ts';
+import { customColumns, customColumnsOfFile } from './custom-columns.ts';
 import { toJson } from './json-printer.ts';
 import { toYaml } from './yaml-printer.ts';
-import { compileJsonPath } from './json-path.ts';
+import { compileJsonPath, compileJsonPathAsJson } from './json-path.ts';
 
 /** How `-o` shows whole objects. */
 export interface ObjectPrinter {
@@ -18,9 +20,13 @@ export interface ObjectPrinterOptions {
   readonly noHeaders?: boolean;
 }
 
-const formats = ['custom-columns', 'json', 'yaml', 'name', 'jsonpath'];
+const formats = ['json', 'yaml', 'name', 'jsonpath', 'jsonpath-as-json', 'jsonpath-file'];
+const columnFormats = ['custom-columns', 'custom-columns-file'];
 
-/** `extra`: formats that the verb handles itself, for the error's list. Throws for a format that is not known. */
+/**
+ * `extra`: formats that the verb handles itself; it can also do columns if there are any. Throws for a format that is
+ * not known.
+ */
 export function objectPrinterFor(
   format: string,
   options: ObjectPrinterOptions,
@@ -35,17 +41,50 @@ export function objectPrinterFor(
     const { operation } = options;
     return { print: (object) => nameLines(object, ` ${operation}`) };
   }
-  const columns = /^custom-columns=([\s\S]*)$/.exec(format)?.[1];
-  if (columns !== undefined) return { print: customColumns(columns, options.noHeaders === true) };
-  const template = /^jsonpath=([\s\S]*)$/.exec(format)?.[1];
-  if (template !== undefined) {
-    const path = compileJsonPath(template);
-    return { print: (object) => path(object) };
-  }
-  const allowed = [...formats, ...extra].sort().join(',');
+  const allowed = [...formats, ...(extra.length > 0 ? columnFormats : []), ...extra];
+  const [, name = '', template = ''] = /^([a-z-]*)(?:=([\s\S]*))?$/.exec(format) ?? [];
+  const print = allowed.includes(name) ? templatePrinter(name, template, options.noHeaders === true) : undefined;
+  if (print !== undefined) return { print };
+  const list = [...allowed].sort().join(',');
   throw new CliError(
-    `unable to match a printer suitable for the output format "${format}", allowed formats are: ${allowed}`,
+    `unable to match a printer suitable for the output format "${format}", allowed formats are: ${list}`,
   );
+}
+
+/** For the formats that are followed by a template: `jsonpath={.kind}`. */
+function templatePrinter(
+  format: string,
+  template: string,
+  noHeaders: boolean,
+): ((object: unknown) => string) | undefined {
+  const given = (): string => {
+    if (template === '') throw new CliError('template format specified but no template given');
+    return template;
+  };
+  switch (format) {
+    case 'jsonpath':
+      return compileJsonPath(given());
+    case 'jsonpath-as-json':
+      return compileJsonPathAsJson(given());
+    case 'jsonpath-file':
+      return compileJsonPath(templateFile(given(), '--template'));
+    case 'custom-columns':
+      return customColumns(template, noHeaders);
+    case 'custom-columns-file':
+      return customColumnsOfFile(templateFile(template, 'template'), noHeaders);
+    default:
+      return undefined;
+  }
+}
+
+function templateFile(file: string, what: string): string {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const why = code === 'ENOENT' ? 'no such file or directory' : messageOf(error);
+    throw new CliError(`error reading ${what} ${file}, open ${file}: ${why}`, { cause: error });
+  }
 }
 
 /** `pod/web created`, one for each item of a list. Upstream: `NamePrinter`. */

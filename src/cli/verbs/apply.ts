@@ -62,7 +62,9 @@ async function runApply(call: VerbCall): Promise<number> {
   const errors: unknown[] = [];
   let appliedCount = 0;
   const printers = printersByOperation(call, dryRun);
-  const reading = { recursive: flags.bool('recursive'), onError: (error: unknown) => void errors.push(error) };
+  const validates = fieldValidationOf(flags) !== 'Ignore';
+  const onError = (error: unknown): void => void errors.push(error);
+  const reading = { recursive: flags.bool('recursive'), validates, onError };
   for await (const manifest of readManifests(filenames, reading, { types, io }, signal)) {
     appliedCount++;
     try {
@@ -118,6 +120,7 @@ async function applyOne(manifest: Manifest, deps: ApplyDeps, signal: AbortSignal
   }
   const place: Place = type.namespaced ? { type, namespace, name } : { type, name };
   const modified = withLastApplied(object);
+  if (name === '') throw namelessError(type, namespace, source);
   const current = await currentOf(place, source, deps.connection, signal);
   if (current === undefined) {
     const created =
@@ -134,6 +137,14 @@ async function applyOne(manifest: Manifest, deps: ApplyDeps, signal: AbortSignal
     );
   }
   return await patchUntilDone(place, modified, current, deps, source, signal);
+}
+
+function namelessError({ group, version, resource, kind }: ResourceType, namespace: string, source: string): CliError {
+  return new CliError(
+    'error when retrieving current configuration of:\n' +
+      `Resource: "${group}/${version}, Resource=${resource}", GroupVersionKind: "${group}/${version}, Kind=${kind}"\n` +
+      `Name: "", Namespace: "${namespace}"\nfrom server for: ${goQuote(source)}: resource name may not be empty`,
+  );
 }
 
 async function currentOf(

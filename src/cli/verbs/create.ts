@@ -71,7 +71,8 @@ async function runCreate(call: VerbCall): Promise<number> {
   const query = new URLSearchParams({ fieldManager: flags.string('field-manager'), fieldValidation });
   if (dryRun === 'server') query.set('dryRun', 'All');
   let createdCount = 0;
-  const reading = { recursive: flags.bool('recursive'), onError: (error: unknown) => void errors.push(error) };
+  const onError = (error: unknown): void => void errors.push(error);
+  const reading = { recursive: flags.bool('recursive'), validates: fieldValidation !== 'Ignore', onError };
   const manifests =
     generated === undefined
       ? readManifests(filenames, reading, { types, io }, signal)

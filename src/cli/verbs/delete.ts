@@ -72,6 +72,7 @@ async function runDelete(call: VerbCall): Promise<number> {
       hasSelector: hasSelector(call),
       all: flags.bool('all'),
       kindAloneMeansAll: false,
+      doing: 'deleting',
     },
     { connection, types: new ResourceTypes(connection, io), io },
     signal,

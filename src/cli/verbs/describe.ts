@@ -2,8 +2,9 @@ import type { ConfigMap, Event, Lease, Namespace, Node, Pod, Secret, ServiceAcco
 import { resources, type ResourceType } from '../../api/resources.ts';
 import { messageOf, StatusError } from '../../base/status-error.ts';
 import type { ApiConnection } from '../api-connection.ts';
-import { CliError, throwCollected } from '../cli-error.ts';
+import { asOneOfMany, CliError, throwCollected } from '../cli-error.ts';
 import { getObject, listObjects, type Place, type WireObject } from '../object-calls.ts';
+import { describeEvents } from '../printers/describe-events.ts';
 import { describeNode } from '../printers/describe-node.ts';
 import {
   describeAny,
@@ -13,7 +14,7 @@ import {
   describeServiceAccount,
 } from '../printers/describe-objects.ts';
 import { describePod } from '../printers/describe-pod.ts';
-import { localZoneMinutesAt, type DescribeContext } from '../printers/describe-writer.ts';
+import { DescribeWriter, localZoneMinutesAt, type DescribeContext } from '../printers/describe-writer.ts';
 import { ResourceTypes } from '../resource-types.ts';
 import { resolveTargets, type Target, type TargetDeps } from '../targets.ts';
 import { allNamespacesFlag, chunkSizeFlag, filenameFlags, selectorFlag } from '../verb-flags.ts';
@@ -54,7 +55,7 @@ async function runDescribe(call: VerbCall): Promise<number> {
     deps,
     signal,
   );
-  const errors: unknown[] = [...unreadable];
+  const errors: unknown[] = unreadable.map(asOneOfMany);
   const found = await findAll(call, connection, targets, errors);
   const [only] = errors;
   if (errors.length === 1 && args.length === 2 && isNotFound(only) && found.length === 0) {
@@ -62,9 +63,12 @@ async function runDescribe(call: VerbCall): Promise<number> {
   }
   const withEvents = flags.bool('show-events');
   let isFirst = true;
-  for (const { type, object } of found) {
+  for (const { type, object, missing } of found) {
     try {
-      const text = await describeOne(call, connection, type, object, withEvents);
+      const text =
+        missing === undefined
+          ? await describeOne(call, connection, type, object, withEvents)
+          : await describeMissing(call, connection, type, object, missing);
       io.out(isFirst ? text : `\n\n${text}`);
       isFirst = false;
     } catch (error) {
@@ -82,6 +86,8 @@ async function runDescribe(call: VerbCall): Promise<number> {
 interface Found {
   readonly type: ResourceType;
   readonly object: WireObject;
+  /** It is not there any more, which only events tell of: why. */
+  readonly missing?: string;
 }
 
 function isNotFound(error: unknown): boolean {
@@ -111,10 +117,17 @@ async function findAll(
             ).items;
       found.push(...objects.map((object) => ({ type: target.type, object })));
     } catch (error) {
-      errors.push(error);
+      const isOfFile = target.kind === 'object' && target.source !== undefined;
+      if (isOfFile && isNotFound(error)) found.push({ ...missingObject(target), missing: messageOf(error) });
+      else errors.push(error);
     }
   }
   return found;
+}
+
+function missingObject({ type, namespace, name }: Extract<Target, { kind: 'object' }>): Found {
+  const metadata = namespace === undefined ? { name } : { name, namespace };
+  return { type, object: { metadata } };
 }
 
 function chunkSize(flags: VerbCall['flags']): number {
@@ -139,6 +152,26 @@ async function describeByPrefix(
     io.out(`${await describeOne(call, deps.connection, type, object, withEvents)}\n`);
   }
   return 0;
+}
+
+/** Of a pod that is gone, what its events say. Upstream: `PodDescriber.Describe`. */
+async function describeMissing(
+  { io, flags, signal }: VerbCall,
+  connection: ApiConnection,
+  type: ResourceType,
+  object: WireObject,
+  why: string,
+): Promise<string> {
+  const isPod = type.resource === resources.pods.resource && type.group === '';
+  const events =
+    isPod && flags.bool('show-events')
+      ? await findEvents(connection, type, object, chunkSize(flags), signal, '', '')
+      : [];
+  if (events.length === 0) throw new StatusError('NotFound', why);
+  const writer = new DescribeWriter({ nowMs: io.clock.wallMs(), zoneMinutesAt: localZoneMinutesAt });
+  writer.line(0, `Pod '${object.metadata?.name ?? ''}': error '${why}', but found events.`);
+  describeEvents(writer, events);
+  return writer.text();
 }
 
 async function describeOne(

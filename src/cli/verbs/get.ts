@@ -1,6 +1,7 @@
+import { goQuote } from '../../api/go-text.ts';
 import { bodyText } from '../../client/answer.ts';
 import { StatusError } from '../../base/status-error.ts';
-import { CliError, throwCollected } from '../cli-error.ts';
+import { asOneOfMany, CliError, throwCollected } from '../cli-error.ts';
 import {
   asTable,
   getObject,
@@ -89,7 +90,7 @@ async function runGet(call: VerbCall): Promise<number> {
     deps,
     signal,
   );
-  if (watches) return await watchTargets(call, deps, targets);
+  if (watches && targets.errors.length === 0) return await watchTargets(call, deps, targets);
   const format = flags.string('output');
   if (format !== '' && format !== 'wide') return await printObjects(call, deps, targets, printerOf(call));
   return await printTables(call, deps, targets);
@@ -106,6 +107,10 @@ function checkCombinations({ args, flags }: VerbCall): void {
       );
     }
     if (format !== '') throw new CliError('--raw and --output are mutually exclusive');
+    const raw = flags.string('raw');
+    if (!raw.startsWith('/')) {
+      throw new CliError(`--raw must be a valid URL path: parse ${goQuote(raw)}: invalid URI for request`);
+    }
   }
   if (flags.bool('show-labels') && format !== '' && format !== 'wide') {
     throw new CliError(`--show-labels option cannot be used with ${format} printer`);
@@ -160,7 +165,7 @@ async function printTables(call: VerbCall, { connection }: TargetDeps, found: Ta
     io.out(hasPrinted && !flags.bool('no-headers') ? `\n${text}` : text);
     hasPrinted = true;
   }
-  errors.push(...found.errors);
+  errors.push(...found.errors.map(asOneOfMany));
   if (!hasPrinted && errors.length === 0 && !flags.bool('ignore-not-found')) {
     const inNamespace = !flags.bool('all-namespaces') && targets.every((target) => target.type.namespaced);
     io.err(inNamespace ? `No resources found in ${connection.namespace} namespace.\n` : 'No resources found\n');
@@ -246,7 +251,7 @@ async function printObjects(
   printer: ObjectPrinter,
 ): Promise<number> {
   const { flags, io, signal } = call;
-  const errors: unknown[] = [...unreadable];
+  const errors: unknown[] = unreadable.map(asOneOfMany);
   const objects: WireObject[] = [];
   for (const target of targets) {
     try {

@@ -53,8 +53,9 @@ export function loadKubeconfig(options: KubeconfigOptions): KubeconfigAccess | u
     text = fs.readFileSync(file, 'utf8');
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    const why = code === 'ENOENT' ? 'no such file or directory' : messageOf(error);
-    throw new StatusError('BadRequest', `error loading config file "${file}": ${why}`, { cause: error });
+    const isMissing = code === 'ENOENT';
+    const why = isMissing ? `stat ${file}: no such file or directory` : messageOf(error);
+    throw isMissing ? new StatusError('BadRequest', why, { cause: error }) : refused(file, why, error);
   }
   return parseKubeconfig(text, file, options.context);
 }
