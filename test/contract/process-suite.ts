@@ -52,6 +52,12 @@ function endlessSignal(): AbortSignal {
   return signal;
 }
 
+function sleepMs(delayMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, delayMs);
+  });
+}
+
 function sh(script: string): readonly string[] {
   return ['sh', '-c', script];
 }
@@ -111,6 +117,8 @@ function commandTests(caseTest: CaseTest): void {
     const mark = `3${process.pid}.25`; // a duration that nobody else sleeps for
     const command = sh(`sleep ${mark} & sleep ${mark}; :`);
     await assert.rejects(bench.runtime.execSync(id, command, 200, bench.signal), { name: 'ExecTimeoutError' });
+    // Killed, they are still seen until the kernel gets to it.
+    for (let i = 0; i < 40 && processesWith(mark).length > 0; i++) await sleepMs(50);
     assert.deepEqual(processesWith(mark), []);
   });
 
