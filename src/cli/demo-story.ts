@@ -72,7 +72,7 @@ export function nextStory(
   }
 }
 
-const killText = 'SIGTERM goes to the container, which has no handler for it: SIGKILL follows after the grace period';
+const killText = 'SIGTERM goes to the container; what still runs when the grace period is over gets SIGKILL';
 
 type Told = ReturnType<typeof nextStory>;
 

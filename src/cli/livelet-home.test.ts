@@ -4,7 +4,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { CliError } from './cli-error.ts';
+import { parseFlags, type FlagValues } from './flags.ts';
 import {
+  dataDirFlag,
+  dataDirOf,
   findRunning,
   isSameProcess,
   liveletHome,
@@ -17,6 +20,14 @@ import {
 test('the home is $LIVELET_HOME, else .livelet of the user', () => {
   assert.equal(liveletHome({ LIVELET_HOME: '/x' }, '/home/u'), '/x');
   assert.equal(liveletHome({ LIVELET_HOME: '' }, '/home/u'), '/home/u/.livelet');
+});
+
+test('an empty --data-dir is a mistake, not the home', () => {
+  const flagsOf = (...words: string[]): FlagValues => parseFlags([dataDirFlag], words).values;
+  const io = { env: {}, homeDir: '/home/u' };
+  assert.equal(dataDirOf(flagsOf(), io), '/home/u/.livelet');
+  assert.equal(dataDirOf(flagsOf('--data-dir', '/x/../y'), io), '/y');
+  assert.throws(() => dataDirOf(flagsOf('--data-dir', ''), io), { message: '--data-dir names no directory' });
 });
 
 test('a pid file names the cluster only as long as its very process lives', () => {

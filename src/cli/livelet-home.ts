@@ -112,5 +112,7 @@ export const dataDirFlag: Flag = {
 /** The data directory that the flag or the environment names, as an absolute path. */
 export function dataDirOf(flags: FlagValues, io: Pick<CliIo, 'env' | 'homeDir'>): string {
   const given = flags.optional('data-dir');
+  // As from --data-dir "$UNSET": the usual directory is hardly what was meant.
+  if (given === undefined && flags.has('data-dir')) throw new CliError('--data-dir names no directory');
   return given === undefined ? liveletHome(io.env, io.homeDir) : path.resolve(given);
 }

@@ -1,5 +1,6 @@
 /** A real cluster in this process, in a directory of its own, for a second or two. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
@@ -12,6 +13,7 @@ import { run } from '../main.ts';
 import { HostClock } from '../../host/host-clock.ts';
 
 const readyMsMax = 20_000;
+const dataName = "it's data"; // so that a shell sees more than one word in it
 
 interface Running {
   readonly result: Promise<CliResult>;
@@ -20,7 +22,7 @@ interface Running {
 
 function start(home: string, words: readonly string[], signal: AbortSignal): Running {
   const { io, printed } = quietIo(new HostClock());
-  const surroundings: CliIo = { ...io, homeDir: home, env: { LIVELET_HOME: path.join(home, 'data') } };
+  const surroundings: CliIo = { ...io, homeDir: home, env: { LIVELET_HOME: path.join(home, dataName) } };
   const result = run(words, { io: surroundings }, signal).then((code) => ({ code, ...printed() }));
   return { result, printed };
 }
@@ -30,17 +32,18 @@ const cli = (home: string, ...words: readonly string[]): Promise<CliResult> =>
 
 test('up prints one line when it is Ready, is found by the other verbs, and ends when it is told to', async () => {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'livelet-up-'));
-  const data = path.join(home, 'data');
+  const data = path.join(home, dataName);
   const controller = new AbortController();
   const up = start(home, ['up', '--port', '0', '--node-name', 'n'], controller.signal);
   const beganMs = performance.now();
   while (up.printed().stdout === '' && performance.now() - beganMs < readyMsMax) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  assert.match(
+  const ready = /^node n is Ready, API server at https:\/\/127\.0\.0\.1:\d+; (export KUBECONFIG=.*)\n$/.exec(
     up.printed().stdout,
-    /^node n is Ready, API server at https:\/\/127\.0\.0\.1:\d+; export KUBECONFIG=.*\n$/,
   );
+  const exported = execFileSync('sh', ['-c', `${ready?.[1]}; printf %s "$KUBECONFIG"`], { encoding: 'utf8' });
+  assert.equal(exported, `${data}/kubeconfig`);
   assert.deepEqual(await cli(home, 'kubeconfig'), { code: 0, stdout: `${data}/kubeconfig\n`, stderr: '' });
   assert.equal(fs.statSync(path.join(data, 'kubeconfig')).mode & 0o777, 0o600);
   const status = await cli(home, 'status');

@@ -10,7 +10,6 @@ import {
   dataDirFlag,
   dataDirOf,
   findRunning,
-  liveletHome,
   makeDataDir,
   removePidFile,
   startTicksOf,
@@ -59,7 +58,7 @@ async function runHere(call: VerbCall): Promise<number> {
     const running = runningCluster(call, cluster);
     writePidFile(dataDir, running);
     for (const notice of cluster.notices) io.err(`note: ${notice}\n`);
-    io.out(readyLine(running, dataDir === liveletHome(io.env, io.homeDir)));
+    io.out(readyLine(running));
     const reason = await untilStopped(cluster, signal);
     if (reason === 'brokeDown') return 1;
     await cluster.stop(stopGraceMs);
@@ -121,9 +120,13 @@ function runningCluster({ flags, io }: VerbCall, cluster: ClusterHandle): Runnin
   };
 }
 
-function readyLine(running: RunningCluster, isDefaultHome: boolean): string {
-  const use = isDefaultHome ? 'export KUBECONFIG=$(livelet kubeconfig)' : `export KUBECONFIG=${running.kubeconfigPath}`;
-  return `node ${running.nodeName} is Ready, API server at ${running.url}; ${use}\n`;
+/** The path itself: `livelet` is not on the PATH of who came by npx. */
+function readyLine({ nodeName, url, kubeconfigPath }: RunningCluster): string {
+  return `node ${nodeName} is Ready, API server at ${url}; export KUBECONFIG=${shellQuoted(kubeconfigPath)}\n`;
+}
+
+function shellQuoted(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 async function untilStopped(cluster: ClusterHandle, signal: AbortSignal): Promise<'asked' | 'brokeDown'> {
@@ -170,7 +173,7 @@ async function runDetached(call: VerbCall): Promise<number> {
     if (running?.pid === child.pid && running !== undefined) {
       child.unref();
       for (const line of newLines(logPath).filter((text) => text.startsWith('note: '))) io.err(`${line}\n`);
-      io.out(readyLine(running, dataDir === liveletHome(io.env, io.homeDir)));
+      io.out(readyLine(running));
       return 0;
     }
     if (exitCode !== undefined) throw new CliError(lastError(logPath), { verbatim: true });
