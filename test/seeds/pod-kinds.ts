@@ -68,12 +68,13 @@ const kubia: Container = {
   imagePullPolicy: 'IfNotPresent',
   livenessProbe: { httpGet: { path: '/', port: 8080 }, periodSeconds: 5 },
 };
+const large = { resources: { requests: { cpu: '900m' } } }; // two of them fill the node
 const sidecar = { restartPolicy: 'Always' };
 
 /** The kinds of pods that a run draws from. */
 export const podKinds: readonly PodKind[] = [
-  { rests: 'running', spec: { containers: [container('a', 'serve')] } },
-  { rests: 'running', spec: { containers: [container('a', 'deaf'), container('b', 'idle')] } },
+  { rests: 'running', spec: { containers: [container('a', 'serve', large)] } },
+  { rests: 'running', spec: { containers: [container('a', 'deaf', large), container('b', 'idle')] } },
   { rests: 'restarting', spec: { containers: [kubia] } },
   { rests: 'restarting', spec: { containers: [container('a', 'broken')] } },
   { rests: 'ended', spec: { restartPolicy: 'Never', containers: [container('a', 'broken')] } },
@@ -147,6 +148,6 @@ export const podKinds: readonly PodKind[] = [
   { rests: 'ended', spec: { activeDeadlineSeconds: 45, containers: [container('a', 'deaf')] } },
   {
     rests: 'running',
-    spec: { containers: [container('a', 'serve', { resources: { requests: { cpu: '900m' } } })] },
+    spec: { containers: [container('a', 'serve', large)] },
   },
 ];

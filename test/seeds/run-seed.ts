@@ -255,6 +255,20 @@ function sorted(pods: readonly Pod[]): readonly unknown[] {
   return comparable.sort((a, b) => ((a.metadata?.name ?? '') < (b.metadata?.name ?? '') ? -1 : 1));
 }
 
+/** At rest, a container that ends is shown as ended at once, not at the next look at everything. */
+async function checkDeathIsSeen({ clock, client, runtime }: SimCluster): Promise<void> {
+  const [victim] = runtime.runningContainers();
+  if (victim === undefined) return;
+  runtime.endContainer(victim.id, 1);
+  await clock.advance(1_000);
+  const list = await settled(clock, client.list(resources.pods, { namespace }, never));
+  const pod = list.items.find(({ metadata }) => metadata?.uid === victim.labels[podLabels.podUid]);
+  const statuses = [...(pod?.status?.initContainerStatuses ?? []), ...(pod?.status?.containerStatuses ?? [])];
+  const shown = statuses.find(({ name }) => name === victim.metadata.name);
+  const isStill = shown?.state?.running !== undefined && shown.containerID?.endsWith(victim.id) === true;
+  invariant(!isStill, `${pod?.metadata?.name}: ${victim.metadata.name} ended a second ago and is shown as running`);
+}
+
 function checkFits(pods: readonly Pod[]): void {
   const usedMilli = cpuMilliInUse(pods);
   invariant(usedMilli <= cpuMilliOfNode, `pods ask for ${usedMilli} milli-CPUs of their node`);
@@ -321,6 +335,7 @@ export async function runSeed(seed: string, disarmed: ReadonlySet<string> = new 
   const left = unrest(list.items, run, cluster);
   assert.deepEqual(sorted(pods.list()), sorted(list.items), 'the cache of an informer at rest is not as the store');
   invariant(left.length === 0, `not at rest ${livenessMinutes} minutes after the faults: ${left.join('; ')}`);
+  await checkDeathIsSeen(cluster);
   await cluster.close();
   return {
     trace: hash.digest('hex'),

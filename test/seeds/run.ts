@@ -29,7 +29,7 @@ const sites = [
   'cri.stopContainer.hung',
   'cri.pullImage.slow',
   ...['kubelet', 'informer'].flatMap((client) =>
-    ['lostRequest', 'lostReply', 'slow', 'watchBreaks'].map((what) => `api.${client}.${what}`),
+    ['lostRequest', 'lostReply', 'expired', 'slow', 'watchBreaks'].map((what) => `api.${client}.${what}`),
   ),
 ];
 

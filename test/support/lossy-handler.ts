@@ -14,6 +14,9 @@ export function lossyHandler(name: string, handle: HttpHandler, faults: Faults, 
     new StatusError('ServiceUnavailable', `${what} lost on the way to ${name}`);
   return async (request, signal) => {
     if (faults.hit(`api.${name}.lostRequest`)) throw lost('request');
+    if (request.query.get('watch') === 'true' && faults.hit(`api.${name}.expired`)) {
+      throw new StatusError('Expired', 'too old resource version'); // what the watch would go on from was compacted
+    }
     if (faults.hit(`api.${name}.slow`)) await clock.sleep(slowMs, `api.${name}.slow`, signal);
     const response = await handle(request, signal);
     if (faults.hit(`api.${name}.lostReply`)) throw lost('answer');
