@@ -499,6 +499,24 @@ function restartTests(open: OpenProcessRuntime): void {
     }
   });
 
+  // Any other error ends the node: it would be a mistake of ours.
+  test('what this machine refuses is an error of the one call', { timeout: 30_000 }, async () => {
+    const opened = await open();
+    try {
+      const bench = new RuntimeBench(opened, endlessSignal());
+      const sandbox = await bench.sandbox();
+      for (const records of ['containers', 'sandboxes']) {
+        await fsp.rm(path.join(opened.directory, 'state', records), { recursive: true });
+      }
+      const refused = { name: 'StatusError', reason: 'InternalError' };
+      await assert.rejects(bench.create(sandbox, sh('sleep 60')), refused);
+      await assert.rejects(bench.sandbox(), refused);
+      await assert.rejects(bench.runtime.stopPodSandbox(sandbox.id, bench.signal), refused);
+    } finally {
+      await opened.close();
+    }
+  });
+
   test('a full disk costs lines of the log, not the container', { timeout: 30_000 }, async () => {
     const warnings: string[] = [];
     const log: Log = { info() {}, warn: (event) => void warnings.push(event), error() {} };

@@ -37,6 +37,7 @@ import { ProcessContainer, type ProcessContainerDeps } from './process-container
 import { Records, type ContainerRecord, type SandboxRecord } from './records.ts';
 import { refuseImpossibleSandbox, resolvConfTarget, resolvConfText } from './sandbox-files.ts';
 import { stopSignalNumber } from './stop-signal.ts';
+import { systemErrorsTold } from './system-errors.ts';
 
 const relaunchMs = 1_000; // after the launcher was lost: whatever ended it may still be at work
 
@@ -158,7 +159,11 @@ export class ProcessRuntime implements ContainerRuntime {
     ];
   }
 
-  async runPodSandbox(config: PodSandboxConfig, signal: AbortSignal): Promise<string> {
+  runPodSandbox(config: PodSandboxConfig, signal: AbortSignal): Promise<string> {
+    return systemErrorsTold(() => this.#runPodSandbox(config, signal));
+  }
+
+  async #runPodSandbox(config: PodSandboxConfig, signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
     refuseImpossibleSandbox(config, this.isolation);
     const id = randomHex(this.#deps.entropy, 32);
@@ -183,14 +188,22 @@ export class ProcessRuntime implements ContainerRuntime {
     return id;
   }
 
-  async stopPodSandbox(podSandboxId: string, signal: AbortSignal): Promise<void> {
+  stopPodSandbox(podSandboxId: string, signal: AbortSignal): Promise<void> {
+    return systemErrorsTold(() => this.#stopPodSandbox(podSandboxId, signal));
+  }
+
+  async #stopPodSandbox(podSandboxId: string, signal: AbortSignal): Promise<void> {
     const sandbox = this.#sandboxes.get(podSandboxId);
     if (sandbox === undefined) return;
     await Promise.all([...sandbox.containerIds].map((id) => this.stopContainer(id, 0, signal)));
     await this.#endSandbox(sandbox);
   }
 
-  async removePodSandbox(podSandboxId: string, signal: AbortSignal): Promise<void> {
+  removePodSandbox(podSandboxId: string, signal: AbortSignal): Promise<void> {
+    return systemErrorsTold(() => this.#removePodSandbox(podSandboxId, signal));
+  }
+
+  async #removePodSandbox(podSandboxId: string, signal: AbortSignal): Promise<void> {
     const sandbox = this.#sandboxes.get(podSandboxId);
     if (sandbox === undefined) return;
     await Promise.all([...sandbox.containerIds].map((id) => this.removeContainer(id, signal)));
@@ -210,7 +223,16 @@ export class ProcessRuntime implements ContainerRuntime {
       .filter((status) => filter.podUid === undefined || status.metadata.uid === filter.podUid);
   }
 
-  async createContainer(
+  createContainer(
+    podSandboxId: string,
+    config: ContainerConfig,
+    sandboxConfig: PodSandboxConfig,
+    signal: AbortSignal,
+  ): Promise<string> {
+    return systemErrorsTold(() => this.#createContainer(podSandboxId, config, sandboxConfig, signal));
+  }
+
+  async #createContainer(
     podSandboxId: string,
     config: ContainerConfig,
     sandboxConfig: PodSandboxConfig,
@@ -254,19 +276,31 @@ export class ProcessRuntime implements ContainerRuntime {
     return id;
   }
 
-  async startContainer(containerId: string, signal: AbortSignal): Promise<void> {
+  startContainer(containerId: string, signal: AbortSignal): Promise<void> {
+    return systemErrorsTold(() => this.#startContainer(containerId, signal));
+  }
+
+  async #startContainer(containerId: string, signal: AbortSignal): Promise<void> {
     const container = this.#container(containerId);
     const prepared = this.#prepared.get(containerId);
     if (prepared === undefined) throw new StatusError('Conflict', `container ${containerId} cannot be started again`);
     await container.start(this.#launcher, prepared.launch, prepared.cgroup, signal);
   }
 
-  async stopContainer(containerId: string, graceMs: number, signal: AbortSignal): Promise<void> {
+  stopContainer(containerId: string, graceMs: number, signal: AbortSignal): Promise<void> {
+    return systemErrorsTold(() => this.#stopContainer(containerId, graceMs, signal));
+  }
+
+  async #stopContainer(containerId: string, graceMs: number, signal: AbortSignal): Promise<void> {
     const container = this.#containers.get(containerId);
     await container?.stop(graceMs, stopSignalNumber(container.record.stopSignal), signal);
   }
 
-  async removeContainer(containerId: string, signal: AbortSignal): Promise<void> {
+  removeContainer(containerId: string, signal: AbortSignal): Promise<void> {
+    return systemErrorsTold(() => this.#removeContainer(containerId, signal));
+  }
+
+  async #removeContainer(containerId: string, signal: AbortSignal): Promise<void> {
     const container = this.#containers.get(containerId);
     if (container === undefined) return;
     await container.stop(0, 0, signal);
@@ -288,8 +322,8 @@ export class ProcessRuntime implements ContainerRuntime {
       .map((container) => container.status);
   }
 
-  async reopenContainerLog(containerId: string): Promise<void> {
-    await this.#container(containerId).reopenLog();
+  reopenContainerLog(containerId: string): Promise<void> {
+    return systemErrorsTold(async () => await this.#container(containerId).reopenLog());
   }
 
   async execSync(
@@ -303,10 +337,8 @@ export class ProcessRuntime implements ContainerRuntime {
     const launch = this.#prepared.get(containerId)?.launch;
     if (launch === undefined) throw new StatusError('Conflict', `container ${containerId} is not running`);
     if (command.length === 0) throw new StatusError('BadRequest', 'exec: no command');
-    const outcome = await this.#launcher.exec(
-      { container: launch, process: runningProcess, command, timeoutMs },
-      signal,
-    );
+    const request = { container: launch, process: runningProcess, command, timeoutMs };
+    const outcome = await systemErrorsTold(async () => await this.#launcher.exec(request, signal));
     switch (outcome.kind) {
       case 'exited':
         if (outcome.exitCode !== 0) void container.runningProcess; // fails if the container has ended under the command
