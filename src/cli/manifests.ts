@@ -26,7 +26,9 @@ const manifestBytesMax = 64 * 1_024 * 1_024;
 
 export interface ReadingOptions {
   readonly recursive: boolean;
-  /** A document that lacks a kind or an API version fails as invalid, as kubectl has it before it writes. Default no. */
+  /**
+   * A document that lacks a kind or an API version fails as invalid, as kubectl has it before it writes. Default no.
+   */
   readonly validates?: boolean;
   readonly onError: (error: unknown) => void;
 }

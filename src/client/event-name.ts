@@ -18,7 +18,8 @@ const nextShare = 1 / 64; // of what is left of it: how far the next one is at m
 
 /**
  * When events are said, to the nanosecond, though the clock has only milliseconds: what is said later has a later
- * instant, since clients show events of one second in the order of their names. Drawn at random within that, because two
+ * instant, since clients show events of one second in the order of their names. Drawn at random within that, because
+ * two
  * components may write about one object at once.
  */
 export class EventInstants {

@@ -90,5 +90,7 @@ test('the first file of $KUBECONFIG that exists wins, then the one in the home d
   fs.mkdirSync(path.join(directory, '.kube'));
   fs.writeFileSync(path.join(directory, '.kube', 'config'), config);
   assert.equal(loadKubeconfig({ kubeconfig: '', home: directory })?.context, 'one');
-  assert.throws(() => loadKubeconfig({ file: '/nowhere/config' }), { message: 'stat /nowhere/config: no such file or directory' });
+  assert.throws(() => loadKubeconfig({ file: '/nowhere/config' }), {
+    message: 'stat /nowhere/config: no such file or directory',
+  });
 });
