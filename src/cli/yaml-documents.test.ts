@@ -53,6 +53,14 @@ const broken: readonly (readonly [name: string, text: string, why: string])[] = 
   ['an unclosed quote', 'kind: "Pod\nmetadata:\n  name: x\n', 'line 4: found unexpected end of stream'],
   ['a line without a colon', 'a: b\nkind Pod\nmetadata:\n  name: x\n', "line 3: could not find expected ':'"],
   ['a reserved sign', 'a: b\nkind: @Pod\n', 'line 2: found character that cannot start any token'],
+  ['an unclosed list in the first line', 'a: [1\n', "line 1: did not find expected ',' or ']'"],
+  ['an unclosed list before a key', 'a: [b\n  c: d\n', "line 1: did not find expected ',' or ']'"],
+  ['an unclosed map in the last line', 'a: {b: 1', "line 1: did not find expected ',' or '}'"],
+  ['a bracket too much', 'a: [1] ]\n', 'did not find expected key'],
+  ['a brace alone', 'a: }\n', 'did not find expected node content'],
+  ['an item among keys', 'a: b\n- c\n', 'line 1: did not find expected key'],
+  ['an item that sticks out', 'spec:\n  list:\n    - a: x\n  - b: y\n', 'line 3: did not find expected key'],
+  ['a key that sticks out', '    a: x\n  b: y\n', 'line 1: did not find expected key'],
   ['an unknown anchor', 'a: *nope\n', "unknown anchor 'nope' referenced"],
 ];
 

@@ -134,10 +134,17 @@ function goYamlText(errors: readonly YAMLParseError[], text: string, lines: Line
   const line = lineOf(error.pos[0]);
   switch (error.code) {
     case 'BLOCK_AS_IMPLICIT_KEY': {
+      if (error.message.includes('sequence')) return below(line, 'did not find expected key');
       const spread = errors.find((other) => other.code === 'MULTILINE_IMPLICIT_KEY' && other.pos[0] === error.pos[0]);
       return at(spread === undefined ? line : lineOf(spread.pos[1]), 'mapping values are not allowed in this context');
     }
     case 'MULTILINE_IMPLICIT_KEY':
+      if (errors.some((other) => /block-seq-ind/.test(other.message) && other.pos[0] === error.pos[0])) {
+        return below(line, 'did not find expected key');
+      }
+      if (errors.some((other) => other.code === 'BAD_INDENT' && /flow/i.test(other.message))) {
+        return structureText(errors.find((other) => other.code === 'BAD_INDENT') ?? error, text, line + 1);
+      }
       return at(lineOf(error.pos[1]), "could not find expected ':'");
     case 'TAB_AS_INDENT':
     case 'BAD_SCALAR_START':
@@ -158,13 +165,22 @@ function at(line: number, words: string): string {
   return line > 1 ? `yaml: line ${line}: ${words}` : `yaml: ${words}`;
 }
 
+/** Its parser, as against its scanner, counts lines from 0. */
+function below(line: number, words: string): string {
+  return line > 1 ? `yaml: line ${line - 1}: ${words}` : `yaml: ${words}`;
+}
+
 function structureText(error: YAMLParseError, text: string, line: number): string {
   const source = text.split('\n')[line - 1] ?? '';
   if (error.message.includes('quote')) return at(text.split('\n').length, 'found unexpected end of stream');
   if (/^\s*[@`%]|[:-] +[@`%]/.test(source)) return at(line, 'found character that cannot start any token');
-  const flowLine = error.code === 'BAD_INDENT' ? line - 1 : line;
-  if (/flow map/i.test(error.message)) return at(flowLine, "did not find expected ',' or '}'");
-  if (/flow seq/i.test(error.message)) return at(flowLine, "did not find expected ',' or ']'");
+  if (error.code === 'UNEXPECTED_TOKEN' && /flow-(map|seq)-end/.test(error.message)) {
+    const isValue = /[:-] +[\]}]/.test(source);
+    return below(line, isValue ? 'did not find expected node content' : 'did not find expected key');
+  }
+  const flowLine = Math.max(2, error.code === 'BAD_INDENT' ? line : line + 1); // where the end was missed
+  if (/flow map/i.test(error.message)) return below(flowLine, "did not find expected ',' or '}'");
+  if (/flow seq/i.test(error.message)) return below(flowLine, "did not find expected ',' or ']'");
   if (error.code === 'MISSING_CHAR' && !error.message.includes('item')) return at(line, "could not find expected ':'");
-  return at(line - 1, 'did not find expected key');
+  return below(line, 'did not find expected key');
 }
