@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '../../test/support/property.ts';
 import { StatusError } from '../base/status-error.ts';
 import { admitPod } from './admission.ts';
 import { decodeObject } from './decode-body.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { setMaxListeners } from 'node:events';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '../support/property.ts';
 import type { Entropy } from '../../src/base/entropy.ts';
 import { SeededEntropy } from '../../src/sim/seeded-entropy.ts';
 import type { KeyValue, Store, StoreEvent, TxnOptions, TxnResult, WriteOp } from '../../src/store/store.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '../../../test/support/property.ts';
 import { StatusError } from '../../base/status-error.ts';
 import { decode } from '../decode.ts';
 import type { Pod } from '../gen/types.ts';

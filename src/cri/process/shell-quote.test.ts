@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '../../../test/support/property.ts';
 import { shellWord, shellWords, tableLine } from './shell-quote.ts';
 
 test('any word reaches a command unchanged', { skip: process.platform === 'win32' }, () => {

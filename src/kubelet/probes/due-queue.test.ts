@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../../../test/support/property.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TaskScope } from '../../base/task-scope.ts';
