@@ -160,10 +160,13 @@ function missingImageText(image: string, name: ImageName | undefined): string {
   const reason = `failed to pull and unpack image "${name === undefined ? image : imageNameText(name)}"`;
   const base = name === undefined ? undefined : findBaseImage(name.repository);
   if (base !== undefined) return `${reason}: it needs ${base.program} on this machine`;
-  return (
-    `${reason}: the process runtime downloads no images: ` +
-    `name a directory to run instead with "livelet image add ${image} DIR", or use the containerd runtime`
-  );
+  return `${reason}: the process runtime downloads no images; it has ${knownNames().join(', ')}`;
+}
+
+/** As users write them. */
+function knownNames(): string[] {
+  const repositories = [...Object.keys(shippedImages), ...baseImageRepositories];
+  return repositories.map((repository) => repository.replace(/^docker\.io\/(library\/)?/, ''));
 }
 
 /** Its id changes when a file comes, goes or changes. */

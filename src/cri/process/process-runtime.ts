@@ -352,7 +352,7 @@ export class ProcessRuntime implements ContainerRuntime {
     }
   }
 
-  /** From now on `image` is the program in `directory`. For `livelet image add`. */
+  /** From now on `image` is the program in `directory`. */
   registerImage(image: string, directory: string): Promise<RuntimeImage> {
     return this.#images.register(image, directory);
   }
