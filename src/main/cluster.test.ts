@@ -28,6 +28,18 @@ async function untilReady({ client }: ClusterHandle, name: string, restarts = 0)
   assert.fail(`${name} was not Ready within ${waitMsMax} ms`);
 }
 
+/** Processes that have the file open, as far as this one may see (Linux). */
+function holdersOf(file: string): string[] {
+  const linksOf = (pid: string): string[] => {
+    try {
+      return fs.readdirSync(`/proc/${pid}/fd`).map((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`));
+    } catch {
+      return []; // ended meanwhile, or somebody else's
+    }
+  };
+  return fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && linksOf(name).includes(file));
+}
+
 test('two clusters in one process know nothing of each other, and leave nothing behind', async () => {
   const signal = AbortSignal.timeout(waitMsMax);
   const [one, two] = await Promise.all([startCluster({ nodeName: 'one' }), startCluster({ nodeName: 'two' })]);
@@ -58,6 +70,10 @@ test('what is in the data directory is there again after a stop, and its pods ru
   await assert.rejects(startCluster({ dataDir }), { reason: 'Conflict', message: /is in use by livelet pid \d+$/ });
   const created = await first.client.create(resources.pods, { namespace }, pod('kept'), signal);
   await untilReady(first, 'kept');
+  // LMDB's file is not handed on to containers.
+  if (process.platform === 'linux') {
+    assert.deepEqual(holdersOf(path.join(fs.realpathSync(dataDir), 'store/data.mdb')), [String(process.pid)]);
+  }
   await first.stop();
   const second = await startCluster({ dataDir });
   await untilReady(second, 'kept', 1);

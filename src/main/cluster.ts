@@ -245,7 +245,7 @@ function clusterHandle(
   return { ...facts, stopped, stop, [Symbol.asyncDispose]: () => stop() };
 }
 
-/** Directory, store, certificates and runtime, at the same time: each takes a good part of the start. */
+/** Directory, runtime, certificates and store. */
 async function openParts(opened: Opened, options: ClusterOptions): Promise<Parts> {
   const clock = new HostClock();
   const entropy = new HostEntropy();
@@ -255,10 +255,8 @@ async function openParts(opened: Opened, options: ClusterOptions): Promise<Parts
   if (wrong !== undefined) throw new StatusError('Invalid', `node name "${nodeName}": ${wrong}`);
   const dataDir = options.dataDir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'livelet-'));
   if (options.dataDir === undefined) opened.add(() => fs.rmSync(dataDir, { recursive: true, force: true }));
-  // First, since it locks the directory.
-  const wantsLmdb = (options.store ?? (options.dataDir === undefined ? 'memory' : 'lmdb')) === 'lmdb';
-  const store = wantsLmdb ? await openLmdbStore({ directory: dataDir, log }) : openMemoryStore(opened, dataDir);
-  opened.add(() => store.close());
+  const lock = lockDirectory(dataDir);
+  opened.add(() => lock.release());
   const scope = new TaskScope();
   const notices = new ContainerNotices();
   const opening = ProcessRuntime.open(
@@ -274,14 +272,12 @@ async function openParts(opened: Opened, options: ClusterOptions): Promise<Parts
   opened.add(async () => (await opening).close());
   const pki = await ensurePki(dataDir, { nodeName, ipAddresses: [] }, { clock, log });
   const runtime = await opening;
+  // Last: the launcher of the containers would inherit LMDB's file, and hand it on to them.
+  const wantsLmdb = (options.store ?? (options.dataDir === undefined ? 'memory' : 'lmdb')) === 'lmdb';
+  const store = wantsLmdb ? await openLmdbStore({ directory: dataDir, log, lock }) : new MemoryStore();
+  opened.add(() => store.close());
   opened.add(() => scope.close());
   return { scope, clock, entropy, log, dataDir, nodeName, store, pki, runtime, notices };
-}
-
-function openMemoryStore(opened: Opened, dataDir: string): Store {
-  const lock = lockDirectory(dataDir);
-  opened.add(() => lock.release());
-  return new MemoryStore();
 }
 
 function startKubelet(parts: Parts, plane: ControlPlane, options: ClusterOptions): Kubelet {

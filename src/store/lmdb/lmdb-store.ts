@@ -5,7 +5,7 @@ import { messageOf, StatusError } from '../../base/status-error.ts';
 import type { HistoryOptions } from '../history.ts';
 import { type CommitLog, dataBytesMaxDefault, MvccStore } from '../mvcc-store.ts';
 import type { Store } from '../store.ts';
-import { lockDirectory } from './directory-lock.ts';
+import { type DirectoryLock, lockDirectory } from './directory-lock.ts';
 import { checkLmdbFile } from './file-check.ts';
 import { openLmdbLog } from './lmdb-log.ts';
 
@@ -19,6 +19,8 @@ export interface LmdbStoreOptions {
   readonly dataBytesMax?: number;
   readonly history?: Omit<HistoryOptions, 'revision'>;
   readonly log?: Log;
+  /** The directory's lock, if its holder is the caller, who releases it. Default: taken, and released by `close`. */
+  readonly lock?: DirectoryLock;
 }
 
 // A value of half a page or more takes whole pages, and a commit needs room for the new beside the old.
@@ -35,7 +37,7 @@ const mapBytesPerDataByte = 4;
  *  - `InternalError`: the files are damaged, of an unknown format, or there is no space left.
  */
 export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
-  const lock = lockDirectory(options.directory);
+  const lock = options.lock === undefined ? lockDirectory(options.directory) : { release() {} };
   try {
     const directory = path.join(options.directory, 'store');
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
