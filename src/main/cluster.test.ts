@@ -30,13 +30,17 @@ async function untilReady({ client }: ClusterHandle, name: string, restarts = 0)
 
 /** Processes that have the file open, as far as this one may see (Linux). */
 function holdersOf(file: string): string[] {
-  const linksOf = (pid: string): string[] => {
+  const orNone = <T>(read: () => T, none: T): T => {
     try {
-      return fs.readdirSync(`/proc/${pid}/fd`).map((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`));
+      return read();
     } catch {
-      return []; // ended meanwhile, or somebody else's
+      return none; // closed or ended meanwhile, or somebody else's
     }
   };
+  const linksOf = (pid: string): string[] =>
+    orNone(() => fs.readdirSync(`/proc/${pid}/fd`), []).map((fd) =>
+      orNone(() => fs.readlinkSync(`/proc/${pid}/fd/${fd}`), ''),
+    );
   return fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && linksOf(name).includes(file));
 }
 
