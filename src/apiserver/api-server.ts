@@ -4,7 +4,7 @@
  *     const server = new ApiServer({ store, clock, entropy, log, metrics, nodes, jsonPatch }, {});
  *     scope.start((signal) => server.run(signal));   // namespaces, watch caches, event expiry, compaction
  *     await server.ready(signal);
- *     const client = new InProcessClient({ handle: server.handle, user });
+ *     const client = inProcessClient({ handle: server.handle, user });
  *
  * `http/` puts it on the network.
  */

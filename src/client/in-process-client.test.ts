@@ -4,14 +4,14 @@ import { resources } from '../api/resources.ts';
 import type { HttpRequest, HttpResponse } from '../base/http.ts';
 import { StatusError } from '../base/status-error.ts';
 import { bodyText } from './answer.ts';
-import { InProcessClient } from './in-process-client.ts';
+import { inProcessClient } from './in-process-client.ts';
 
 const user = { name: 'tester', groups: ['system:masters'] };
 const never = new AbortController().signal;
 
 function scripted(answer: (request: HttpRequest, signal: AbortSignal) => HttpResponse) {
   const seen: HttpRequest[] = [];
-  const client = new InProcessClient({
+  const client = inProcessClient({
     user,
     handle: async (request, signal) => {
       seen.push(request);

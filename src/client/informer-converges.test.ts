@@ -8,7 +8,7 @@ import { noLog } from '../base/log.ts';
 import { StatusError, hasReason } from '../base/status-error.ts';
 import { statusOf } from '../api/status.ts';
 import { startApiWorld } from '../../test/support/api-world.ts';
-import { InProcessClient } from './in-process-client.ts';
+import { inProcessClient } from './in-process-client.ts';
 import { ListWatchInformer } from './list-watch-informer.ts';
 
 const never = new AbortController().signal;
@@ -55,7 +55,7 @@ test('whatever is lost on the way, objects only go forward, and at rest the cach
     const faults = { on: true };
     const handle = lossy(world.server.handle, entropy.fork('faults'), faults);
     const informer = new ListWatchInformer<ConfigMap>({
-      client: new InProcessClient({ handle, user: { name: 'tester', groups: ['system:masters'] } }),
+      client: inProcessClient({ handle, user: { name: 'tester', groups: ['system:masters'] } }),
       type: resources.configmaps,
       namespace: 'default',
       clock,

@@ -1,5 +1,4 @@
 import type { Container, HTTPGetAction, LifecycleHandler, Pod } from '../api/gen/types.ts';
-import { unreachable } from '../base/status-error.ts';
 import { ExecTimeoutError } from '../cri/runtime.ts';
 import { StatusError, messageOf } from '../base/status-error.ts';
 import type { NodeContext } from './node-context.ts';
@@ -9,7 +8,7 @@ import { literalPathUrl, parseGoUrl, requestTarget } from './probes/go-url.ts';
 import { probeHeaders, wireHeaders } from './probes/http-headers.ts';
 import { probeOutputBytesMax } from './probes/probe-outcome.ts';
 import { resolveProbePort } from './probes/probe-port.ts';
-import type { HttpProbeRequest, TransportFailure } from './probes/probe-transport.ts';
+import type { HttpProbeRequest } from './probes/probe-transport.ts';
 
 const userAgent = 'kube-lifecycle/1.34';
 // Upstream has no limit of its own: the grace period of the kill ends a hook, or the deletion of the pod.
@@ -82,7 +81,7 @@ async function runHttpHook(
   const request = httpHookRequest(action, scheme, host, resolved.port);
   const reply = await transport.httpGet(request, signal);
   if (reply.kind === 'response') return undefined;
-  if (scheme === 'https' && detailOf(reply.failure).includes(plainHttpAnswer)) {
+  if (scheme === 'https' && reply.failure.detail.includes(plainHttpAnswer)) {
     const retry = await transport.httpGet(httpHookRequest(action, 'http', host, resolved.port), signal);
     if (retry.kind === 'response') {
       const message = 'request to HTTPS lifecycle hook got HTTP response, retry with HTTP succeeded';
@@ -90,7 +89,7 @@ async function runHttpHook(
       return undefined;
     }
   }
-  return `Get "${scheme}://${joinHostPort(host, resolved.port)}${request.target}": ${detailOf(reply.failure)}`;
+  return `Get "${scheme}://${joinHostPort(host, resolved.port)}${request.target}": ${reply.failure.detail}`;
 }
 
 function httpHookRequest(
@@ -114,22 +113,4 @@ function httpHookRequest(
     bodyBytesMax: probeOutputBytesMax,
     timeoutMs: httpHookTimeoutMs,
   };
-}
-
-function detailOf(failure: TransportFailure): string {
-  switch (failure.kind) {
-    case 'refused':
-    case 'noRoute':
-    case 'dialTimeout':
-    case 'timeout':
-    case 'eof':
-    case 'reset':
-    case 'other':
-    case 'lookup':
-    case 'malformed':
-    case 'body':
-      return failure.detail;
-    default:
-      return unreachable(failure);
-  }
 }

@@ -5,7 +5,7 @@ import { resources } from '../api/resources.ts';
 import type { HttpHandler } from '../base/http.ts';
 import { noLog } from '../base/log.ts';
 import { StatusError } from '../base/status-error.ts';
-import { InProcessClient } from '../client/in-process-client.ts';
+import { inProcessClient } from '../client/in-process-client.ts';
 import { StatusWriter } from './status-writer.ts';
 import { startApiWorld } from '../../test/support/api-world.ts';
 
@@ -29,7 +29,7 @@ test('when nobody knows whether a write was done, the next one begins by asking'
     if (losesAnswers) throw new StatusError('ServiceUnavailable', 'answer lost');
     return response;
   };
-  const client = new InProcessClient({ handle, user: { name: 'kubelet', groups: ['system:masters'] } });
+  const client = inProcessClient({ handle, user: { name: 'kubelet', groups: ['system:masters'] } });
   const made: Pod = { metadata: { name: 'p' }, spec: { containers: [{ name: 'c', image: 'i' }] } };
   const pod = await world.client.create(resources.pods, { namespace: 'default' }, made, never);
   // What the informer has stays behind: it still shows the pod as it was made.

@@ -4,7 +4,8 @@ import { ApiServer } from '../apiserver/api-server.ts';
 import type { ApiServerDeps } from '../apiserver/api-server.ts';
 import type { Log } from '../base/log.ts';
 import type { TaskScope } from '../base/task-scope.ts';
-import { InProcessClient } from '../client/in-process-client.ts';
+import type { ApiClient } from '../client/api-client.ts';
+import { inProcessClient } from '../client/in-process-client.ts';
 import { ListWatchInformer } from '../client/list-watch-informer.ts';
 import { startControllers } from '../controllers/controllers.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
@@ -20,7 +21,7 @@ export interface ControlPlaneOptions {
 export interface ControlPlane {
   readonly server: ApiServer;
   /** A client in process, as this user. */
-  clientOf(name: string, groups: readonly string[]): InProcessClient;
+  clientOf(name: string, groups: readonly string[]): ApiClient;
 }
 
 /**
@@ -37,8 +38,8 @@ export async function startControlPlane(
   const server = new ApiServer({ ...deps, entropy: entropy.fork('apiserver') }, serverOptions);
   scope.start((signal) => server.run(signal));
   await server.ready(scope.signal);
-  const clientOf = (name: string, groups: readonly string[]): InProcessClient =>
-    new InProcessClient({ handle: server.handle, user: { name, groups } });
+  const clientOf = (name: string, groups: readonly string[]): ApiClient =>
+    inProcessClient({ handle: server.handle, user: { name, groups } });
 
   const log: Log = deps.log;
   const scheduling = clientOf('system:kube-scheduler', ['system:authenticated']);

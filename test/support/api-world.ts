@@ -7,7 +7,8 @@ import { noLog } from '../../src/base/log.ts';
 import { noMetrics } from '../../src/base/metrics.ts';
 import { StatusError } from '../../src/base/status-error.ts';
 import { TaskScope } from '../../src/base/task-scope.ts';
-import { InProcessClient } from '../../src/client/in-process-client.ts';
+import type { ApiClient } from '../../src/client/api-client.ts';
+import { inProcessClient } from '../../src/client/in-process-client.ts';
 import { ListWatchInformer } from '../../src/client/list-watch-informer.ts';
 import { applyJsonPatch } from '../../src/host/json-patch.ts';
 import { SeededEntropy } from '../../src/sim/seeded-entropy.ts';
@@ -37,8 +38,8 @@ export async function startApiWorld(seed: string, log: Log = noLog) {
   const isReady = server.ready(never);
   await clock.advance(0);
   await isReady;
-  const clientOf = (name: string): InProcessClient =>
-    new InProcessClient({ handle: server.handle, user: { name, groups: ['system:masters'] } });
+  const clientOf = (name: string): ApiClient =>
+    inProcessClient({ handle: server.handle, user: { name, groups: ['system:masters'] } });
   const client = clientOf('kubernetes-admin');
   const deps = { client, clock, log };
   return {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { connectionOver } from '../../src/cli/api-connection.ts';
 import type { CliIo } from '../../src/cli/cli-io.ts';
 import { run } from '../../src/cli/main.ts';
-import { InProcessClient } from '../../src/client/in-process-client.ts';
+import { inProcessClient } from '../../src/client/in-process-client.ts';
 import { admin, startApi } from './api-calls.ts';
 
 export interface CliResult {
@@ -39,7 +39,7 @@ export function quietIo(
 /** The CLI against a real API server in this process, in virtual time. `close` fails if a timer is left. */
 export async function startCli(deps: Parameters<typeof startApi>[0] = {}) {
   const api = await startApi(deps);
-  const client = new InProcessClient({ handle: api.server.handle, user: admin });
+  const client = inProcessClient({ handle: api.server.handle, user: admin });
   /** Starts one command line, with `stdin` at its standard input; it ends by itself or when `signal` aborts. */
   function start(
     words: readonly string[],

@@ -10,7 +10,7 @@ import { TaskScope } from '../../src/base/task-scope.ts';
 import type { ApiClient } from '../../src/client/api-client.ts';
 import { bodyText } from '../../src/client/answer.ts';
 import { CorrelatingEventRecorder } from '../../src/client/correlating-event-recorder.ts';
-import { InProcessClient } from '../../src/client/in-process-client.ts';
+import { inProcessClient } from '../../src/client/in-process-client.ts';
 import { applyJsonPatch } from '../../src/host/json-patch.ts';
 import { Kubelet } from '../../src/kubelet/kubelet.ts';
 import type { ProbeAttempt } from '../../src/kubelet/probes/prober.ts';
@@ -108,7 +108,7 @@ export async function startSimCluster(seed: string, options: SimClusterOptions =
     const lifeline = new Lifeline();
     const ownClock = lifeline.view(clock);
     const user = { name: `system:node:${simNodeName}`, groups: ['system:nodes'] };
-    const client = new InProcessClient({
+    const client = inProcessClient({
       handle: crashable(lifeline, lossyHandler('kubelet', plane.server.handle, faults, clock)),
       user,
     });
@@ -175,7 +175,7 @@ export async function startSimCluster(seed: string, options: SimClusterOptions =
     files,
     /** The server as one client sees it, with what gets lost on the way. */
     clientThrough: (name: string): ApiClient =>
-      new InProcessClient({
+      inProcessClient({
         handle: lossyHandler(name, plane.server.handle, faults, clock),
         user: { name, groups: ['system:masters'] },
       }),

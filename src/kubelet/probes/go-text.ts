@@ -1,4 +1,7 @@
 /** How Go prints what ends up in messages: durations, quoted strings, parse errors of numbers. */
+import { goQuote } from '../../api/go-text.ts';
+
+export { goQuote };
 
 /** Go's `time.Duration` of whole seconds: `0s`, `1s`, `1m20s`, `1h0m0s`. */
 export function goSeconds(seconds: number): string {
@@ -7,28 +10,6 @@ export function goSeconds(seconds: number): string {
   const rest = `${seconds % 60}s`;
   if (hours > 0) return `${hours}h${minutes}m${rest}`;
   return minutes > 0 ? `${minutes}m${rest}` : rest;
-}
-
-const shortEscapes: Readonly<Record<string, string>> = {
-  '\u0007': '\\a',
-  '\b': '\\b',
-  '\f': '\\f',
-  '\n': '\\n',
-  '\r': '\\r',
-  '\t': '\\t',
-  '\v': '\\v',
-  '\\': '\\\\',
-  '"': '\\"',
-};
-
-// Go's unicode.IsPrint: letters, marks, numbers, punctuation, symbols, and the ASCII space.
-const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
-
-/** Go's `%q` of a string. */
-export function goQuote(text: string): string {
-  let quoted = '"';
-  for (const char of text) quoted += shortEscapes[char] ?? (printable.test(char) ? char : goQuoteHex(char));
-  return `${quoted}"`;
 }
 
 const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -47,14 +28,7 @@ export function goQuoteBytes(bytes: Uint8Array): string {
 
 function goQuoteByte(byte: number): string {
   if (byte >= 0x80) return `\\x${byte.toString(16)}`;
-  const char = String.fromCharCode(byte);
-  return shortEscapes[char] ?? (printable.test(char) ? char : goQuoteHex(char));
-}
-
-function goQuoteHex(char: string): string {
-  const code = char.codePointAt(0) ?? 0;
-  if (code < 0x80) return `\\x${code.toString(16).padStart(2, '0')}`;
-  return code < 0x1_0000 ? `\\u${code.toString(16).padStart(4, '0')}` : `\\U${code.toString(16).padStart(8, '0')}`;
+  return goQuote(String.fromCharCode(byte)).slice(1, -1);
 }
 
 /** Go's `strconv.Atoi`: a decimal integer with an optional sign, or the error's text. */
