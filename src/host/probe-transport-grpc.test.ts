@@ -108,6 +108,10 @@ test('a call that does not end in time is told apart from a dial that does not',
     () => undefined,
     async (port) => assert.deepEqual(await check(port, '', 150), { kind: 'rpcTimeout' }),
   );
+  await withGrpc(
+    (_call, answer) => answer({ code: grpc.status.DEADLINE_EXCEEDED, details: 'Deadline exceeded' }, null),
+    async (port) => assert.deepEqual(await check(port), { kind: 'rpcTimeout' }, 'the server was quicker to notice'),
+  );
   await withNet(
     net.createServer(() => undefined),
     async (port) => assert.deepEqual(await check(port, '', 150), { kind: 'dialTimeout' }),

@@ -179,6 +179,8 @@ export class GrpcHealthCheck implements Attempt {
   #finish(trailers: IncomingHttpHeaders, message: Buffer): void {
     const status = Number(trailers['grpc-status']);
     const code = codeNames[status] ?? `Code(${status})`;
+    // The server knows the deadline too, and may be quicker to say so than our own timer.
+    if (code === 'DeadlineExceeded') return this.#settle({ kind: 'rpcTimeout' });
     if (code !== 'OK') {
       const text = trailers['grpc-message'];
       this.#fail(code, typeof text === 'string' ? percentDecoded(text) : '');
