@@ -10,7 +10,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   base: [],
   api: ['base'],
   store: ['base'],
-  cri: ['base'],
+  cri: ['base', 'streaming'],
+  streaming: ['base', 'cri', 'kubelet'],
   client: ['base', 'api'],
   apiserver: ['base', 'api', 'store'],
   scheduler: ['base', 'api', 'client'],
@@ -30,6 +31,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'scheduler',
     'controllers',
     'kubelet',
+    'streaming',
     'sim',
     'insight',
     'host',
@@ -47,6 +49,7 @@ const adapters = [
   'client/http',
   'cri/process',
   'cri/grpc',
+  'streaming',
 ];
 
 const bannedInPure: readonly (readonly [pattern: RegExp, instead: string])[] = [

@@ -5,6 +5,8 @@
  * directly.
  */
 
+import type { ByteStream } from './byte-stream.ts';
+
 /**
  * Who asks, as found by the adapter from the client certificate, or set by an in-process client. Upstream:
  * `user.Info`.
@@ -39,6 +41,12 @@ export interface HttpResponse {
    * aborts.
    */
   readonly body: string | Uint8Array | AsyncIterable<string | Uint8Array>;
+  /**
+   * For a request with an `upgrade` header (WebSocket, SPDY): instead of status, headers and body, which then count for
+   * nothing, this gets the connection as it is after the request's last byte, writes everything itself, the response's
+   * status line too, and resolves when it is done. HTTP/1.1 only.
+   */
+  readonly takeOver?: (connection: ByteStream, signal: AbortSignal) => Promise<void>;
 }
 
 /** Answers one request. Never throws for what a client did: errors are answered with a `metav1.Status`. */

@@ -10,6 +10,8 @@
  * Failures are `StatusError`s whose message is the text that events and statuses show.
  */
 
+import type { ByteStream } from '../base/byte-stream.ts';
+
 export interface PodSandboxMetadata {
   readonly name: string;
   readonly uid: string;
@@ -185,6 +187,25 @@ export interface ExecSyncResult {
   readonly exitCode: number;
 }
 
+export interface TerminalSize {
+  /** Columns. */
+  readonly width: number;
+  /** Rows. */
+  readonly height: number;
+}
+
+/** The streams of a command or a container, as a client has them. Absent: not asked for. */
+export interface RemoteStreams {
+  /** What the client types; ends when it closes its side, which the command then sees as the end of its input. */
+  readonly stdin: AsyncIterable<Uint8Array> | undefined;
+  /** Resolves when the client's connection has taken it: until then no more is read of the command. */
+  readonly stdout: ((bytes: Uint8Array) => Promise<void>) | undefined;
+  /** Absent with a terminal: both come on stdout. */
+  readonly stderr: ((bytes: Uint8Array) => Promise<void>) | undefined;
+  /** Of the client's terminal: the first one early, then each change. Only with `tty`. */
+  readonly resize: AsyncIterable<TerminalSize> | undefined;
+}
+
 /** The time given to ExecSync ran out; the runtime has ended the command. */
 export class ExecTimeoutError extends Error {
   override readonly name = 'ExecTimeoutError';
@@ -247,6 +268,33 @@ export interface ContainerRuntime {
     timeoutMs: number,
     signal: AbortSignal,
   ): Promise<ExecSyncResult>;
+
+  /**
+   * Runs `command` (no shell) in the container with these streams; resolves with its exit code when it has ended and
+   * all its output was taken. When `signal` aborts (the client has gone) its input ends and its output is dropped; it
+   * is not killed, except by SIGHUP where its terminal goes. Failures as `execSync`. Upstream: CRI's Exec.
+   */
+  exec(
+    containerId: string,
+    options: { readonly command: readonly string[]; readonly tty: boolean },
+    streams: RemoteStreams,
+    signal: AbortSignal,
+  ): Promise<number>;
+  /**
+   * The container's own streams from now on (nothing of what it wrote before), until it ends. Its stdin ends with the
+   * client's only if it has `stdinOnce`. `tty`: as the container was made. Upstream: CRI's Attach.
+   */
+  attach(
+    containerId: string,
+    options: { readonly tty: boolean },
+    streams: RemoteStreams,
+    signal: AbortSignal,
+  ): Promise<void>;
+  /**
+   * Joins `stream` to `localhost:port` of the pod's network until both directions have ended, or one has failed.
+   * Upstream: CRI's PortForward, for one connection.
+   */
+  portForward(podSandboxId: string, port: number, stream: ByteStream, signal: AbortSignal): Promise<void>;
 
   listImages(signal: AbortSignal): Promise<readonly RuntimeImage[]>;
   /** `undefined`: not present. */

@@ -297,6 +297,19 @@ export class SimRuntime implements ContainerRuntime {
     });
   }
 
+  // Streams come with the next step of this runtime.
+  exec(): Promise<number> {
+    return Promise.reject(new StatusError('MethodNotAllowed', 'exec is not supported by this runtime yet'));
+  }
+
+  attach(): Promise<void> {
+    return Promise.reject(new StatusError('MethodNotAllowed', 'attach is not supported by this runtime yet'));
+  }
+
+  portForward(): Promise<void> {
+    return Promise.reject(new StatusError('MethodNotAllowed', 'port-forward is not supported by this runtime yet'));
+  }
+
   listImages(signal: AbortSignal): Promise<readonly RuntimeImage[]> {
     return this.#call('listImages', signal, () => this.#presentImages().map(runtimeImage));
   }

@@ -70,6 +70,9 @@ export class NotingRuntime {
         this.#note('execSync', id, command.join(' '));
         return inner.execSync(id, command, timeoutMs, signal);
       },
+      exec: (id, options, streams, signal) => inner.exec(id, options, streams, signal),
+      attach: (id, options, streams, signal) => inner.attach(id, options, streams, signal),
+      portForward: (id, port, stream, signal) => inner.portForward(id, port, stream, signal),
       listImages: (signal) => inner.listImages(signal),
       imageStatus: (image, signal) => inner.imageStatus(image, signal),
       pullImage: (image, signal) => {

@@ -357,6 +357,19 @@ export class ProcessRuntime implements ContainerRuntime {
     return this.#images.register(image, directory);
   }
 
+  // Streams come with the next step of this runtime.
+  exec(): Promise<number> {
+    return Promise.reject(new StatusError('MethodNotAllowed', 'exec is not supported by this runtime yet'));
+  }
+
+  attach(): Promise<void> {
+    return Promise.reject(new StatusError('MethodNotAllowed', 'attach is not supported by this runtime yet'));
+  }
+
+  portForward(): Promise<void> {
+    return Promise.reject(new StatusError('MethodNotAllowed', 'port-forward is not supported by this runtime yet'));
+  }
+
   async listImages(): Promise<readonly RuntimeImage[]> {
     return this.#images.list();
   }
