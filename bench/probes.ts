@@ -33,7 +33,7 @@ export async function benchProbes(): Promise<BenchRow[]> {
     if (server.stdout === null) throw new Error('the server has no output');
     const [line] = await once(server.stdout, 'data');
     const port = Number(String(line));
-    return [...(await benchCost(port)), ...(await benchRate(port))];
+    return [...(await benchCost(port)), ...(await benchShare(port)), ...(await benchRate(port))];
   } finally {
     server.kill();
   }
@@ -118,6 +118,25 @@ interface RateResult {
   readonly probesPerSecond: number;
   readonly latenessMsP99: number;
   readonly cpuUsPerProbe: number;
+}
+
+/** What a hundred probes a second take of a core, in the whole prober. */
+async function benchShare(port: number): Promise<BenchRow[]> {
+  const rate = 100;
+  const { cpuUsPerProbe } = await runRate(port, rate);
+  const floorUs = await pacedNetUs(port, rate);
+  const share = (us: number): number => (us * rate) / 10_000;
+  return [
+    {
+      name: `CPU for ${rate} HTTP probes/s`,
+      unit: '% of a core',
+      ours: share(cpuUsPerProbe),
+      floor: share(floorUs),
+      floorName: 'bare node:net, one by one',
+      target: 2,
+      better: 'lower',
+    },
+  ];
 }
 
 /** The whole prober, with metrics: more and more pods with a period of one second, until it falls behind. */

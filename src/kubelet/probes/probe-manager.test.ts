@@ -28,6 +28,30 @@ test('soon after the kubelet started, workers begin at random moments of their f
   assert.deepEqual(new Set(await startTimes(10_000)), new Set([0, 10, 20]));
 });
 
+test('a hundred probes a second share their wake-ups, none is early, none is lost', async () => {
+  const probe = { httpGet, periodSeconds: 1 };
+  const containers = Array.from({ length: 100 }, (_, index) => ({ name: `c${index}`, livenessProbe: probe }));
+  const bed = startBed({}, { kubeletUpMs: 0, podSpec: { containers } });
+  bed.network.listen(podIP, 8080, answers(200));
+  for (const { name } of containers) bed.run(`sim://${name}`, name);
+  bed.prober.addPod(bed.pod);
+  await bed.clock.advance(11_000);
+  const times = new Map<string, number[]>();
+  for (const { containerName, startedWallMs } of bed.attempts) {
+    times.set(containerName, [...(times.get(containerName) ?? []), startedWallMs]);
+  }
+  const wakeUps = new Set(bed.attempts.filter((_, index) => index >= 100).map(({ startedWallMs }) => startedWallMs));
+  assert.ok(wakeUps.size <= 101, `${wakeUps.size} wake-ups in the ten seconds after the first tick of each`);
+  for (const [first = 0, ...others] of times.values()) {
+    assert.ok(others.length >= 9);
+    for (const [index, time] of others.entries()) {
+      const lateMs = time - first - (index + 1) * 1_000;
+      assert.ok(lateMs > -1 && lateMs <= 101, `${lateMs} ms late`);
+    }
+  }
+  await bed.close();
+});
+
 test('when termination begins, liveness and startup end, readiness and sidecars go on', async () => {
   const probe = { httpGet, periodSeconds: 1 };
   const bed = startBed(

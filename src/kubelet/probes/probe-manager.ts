@@ -15,6 +15,7 @@ import type { ProbeTransport } from './probe-transport.ts';
 import { ProbeWorker, type ProbeWorkerDeps, workerSubject } from './probe-worker.ts';
 import type { ProbeAttempt, Prober, ProbeResult, ProbeType, ProbeUpdate } from './prober.ts';
 import { ResultsCache } from './results-cache.ts';
+import { WakeGrid } from './wake-grid.ts';
 
 export interface ProbeManagerDeps {
   readonly clock: Clock;
@@ -82,6 +83,7 @@ export class ProbeManager implements Prober {
     this.#workerDeps = {
       clock: deps.clock,
       queue: this.#queue,
+      grid: new WakeGrid(),
       recorder: deps.recorder,
       podStatus: (podUid) => deps.podStatus(podUid),
       requestAttempt: (worker) => this.#requestAttempt(worker),

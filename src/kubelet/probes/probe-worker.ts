@@ -17,6 +17,7 @@ import {
   thresholdOf,
 } from './probe-step.ts';
 import type { ProbeAttempt, ProbeResult, ProbeType } from './prober.ts';
+import type { WakeGrid } from './wake-grid.ts';
 
 const triesMax = 3; // of one tick; another one only after an error
 
@@ -24,6 +25,7 @@ const triesMax = 3; // of one tick; another one only after an error
 export interface ProbeWorkerDeps {
   readonly clock: Clock;
   readonly queue: DueQueue;
+  readonly grid: WakeGrid;
   readonly recorder: EventRecorder;
   podStatus(podUid: string): PodStatus | undefined;
   /** Makes `worker.attempt` run, at once or when there is room for it. */
@@ -75,6 +77,7 @@ export class ProbeWorker implements Due {
   /** The first tick is after `delayMs`, the others at every period from then on. */
   start(delayMs: number): void {
     this.#nextTickMonoMs = this.#deps.clock.monoMs() + delayMs;
+    this.#deps.grid.add(this.subject.periodMs);
     this.#deps.queue.schedule(this, this.#nextTickMonoMs);
   }
 
@@ -89,6 +92,7 @@ export class ProbeWorker implements Due {
   stop(): void {
     if (this.#phase === 'ended') return;
     this.#phase = 'ended';
+    this.#deps.grid.remove(this.subject.periodMs);
     this.#deps.queue.cancel(this);
     if (this.#state.containerId !== '') this.#deps.forgetResult(this, this.#state.containerId);
     this.#series.remove();
@@ -162,7 +166,8 @@ export class ProbeWorker implements Due {
   #waitForTick(): void {
     if (this.#phase === 'ended') return;
     this.#phase = 'waiting';
-    this.#deps.queue.schedule(this, this.#isTriggered ? this.#deps.clock.monoMs() : this.#nextTickMonoMs);
+    const { clock, grid, queue } = this.#deps;
+    queue.schedule(this, this.#isTriggered ? clock.monoMs() : grid.align(this.#nextTickMonoMs));
   }
 
   #isEnded(): boolean {
