@@ -48,6 +48,11 @@ export interface PodSandboxConfig {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly namespaces: { readonly network: NamespaceMode; readonly pid: NamespaceMode; readonly ipc: NamespaceMode };
+  /**
+   * The pod's control group, below which those of its containers are made: `/kubepods/burstable/podUID`. The kubelet has
+   * made it. Absent: the runtime's own.
+   */
+  readonly cgroupParent?: string;
 }
 
 export interface PodSandboxStatus {
@@ -164,6 +169,31 @@ export interface RuntimeImage {
   /** E.g. `docker.io/library/busybox:1.29`. */
   readonly repoTags: readonly string[];
   readonly sizeBytes: number;
+  /** The user that its process runs as, where it is a number. Neither this nor `username`: root. */
+  readonly uid?: number;
+  /** The same, where it is a name. */
+  readonly username?: string;
+  /** The runtime needs it itself (for sandboxes): it is not to be removed. Default: no. */
+  readonly isPinned?: boolean;
+}
+
+/** What a registry wants to see before it gives an image. Upstream: CRI's `AuthConfig`. */
+export interface ImageAuth {
+  readonly username?: string;
+  readonly password?: string;
+  /** `USERNAME:PASSWORD` in base64, where it came so. */
+  readonly auth?: string;
+  readonly serverAddress?: string;
+  readonly identityToken?: string;
+  readonly registryToken?: string;
+}
+
+/** Where images are kept. */
+export interface ImageFsInfo {
+  /** A directory of its file system. */
+  readonly mountpoint: string;
+  /** By images and containers' own files. */
+  readonly usedBytes: number;
 }
 
 export interface PulledImage {
@@ -300,7 +330,10 @@ export interface ContainerRuntime {
   /** `undefined`: not present. */
   imageStatus(image: string, signal: AbortSignal): Promise<RuntimeImage | undefined>;
   /** Fails with the runtime's text, e.g. `failed to pull and unpack image ...`. */
-  pullImage(image: string, signal: AbortSignal): Promise<PulledImage>;
+  pullImage(image: string, signal: AbortSignal, auth?: ImageAuth): Promise<PulledImage>;
+  /** By id or name; idempotent. Absent, like `imageFsInfo`: images are not garbage of this runtime's node. */
+  removeImage?(image: string, signal: AbortSignal): Promise<void>;
+  imageFsInfo?(signal: AbortSignal): Promise<ImageFsInfo>;
 
   /**
    * Every change from now on, until `signal` aborts. A lost connection ends it with an error: relist and call again.

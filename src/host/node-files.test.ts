@@ -120,3 +120,24 @@ test('a group is given to files where this process may give them away', async ()
   const mine = process.getuid?.() === 0 ? 2000 : process.getgid?.();
   assert.deepEqual([inDirectory.gid, ofFile.gid, ofFile.mode & 0o777], [mine, mine, 0o440]);
 });
+
+test('a file system in memory is mounted once, is not counted as disk, and goes with its directory', async (t) => {
+  if (!host.canMountTmpfs) return t.skip('needs the capability to mount file systems');
+  return forBoth('memory', async (files, root) => {
+    const signal = new AbortController().signal;
+    await files.makeDirectory(`${root}/v`, 0o755);
+    await files.write(`${root}/v/disk`, 'x'.repeat(5_000), 0o644);
+    const options = { sizeBytes: 65_536, mode: 0o777, groupId: undefined };
+    await files.mountTmpfs(`${root}/v/mem ory`, options);
+    await files.write(`${root}/v/mem ory/f`, 'y'.repeat(30_000), 0o644);
+    await files.mountTmpfs(`${root}/v/mem ory`, options);
+    assert.deepEqual(await files.list(`${root}/v/mem ory`), ['f']);
+    const used = await files.usedBytes(`${root}/v`, signal);
+    assert.ok(used >= 5_000 && used < 30_000, `${used}`);
+    assert.ok((await files.usedBytes(`${root}/v/mem ory`, signal)) >= 30_000);
+    assert.ok((await files.space(root)).capacityBytes > 0);
+    await files.remove(`${root}/v`);
+    assert.equal(await files.stat(`${root}/v`), undefined);
+    assert.ok(!fs.readFileSync('/proc/self/mountinfo', 'utf8').includes(path.join(directory, 'memory')));
+  });
+});

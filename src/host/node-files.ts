@@ -1,14 +1,22 @@
-import { createReadStream, createWriteStream, watch } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { createReadStream, createWriteStream, readFileSync, watch } from 'node:fs';
 import type { Stats } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
 import { createGzip } from 'node:zlib';
 import { StatusError, messageOf } from '../base/status-error.ts';
-import type { FileStat, NodeFiles, OpenFile } from '../kubelet/node-files.ts';
+import type { FileStat, FileSystemSpace, NodeFiles, OpenFile, TmpfsOptions } from '../kubelet/node-files.ts';
+
+const runFile = promisify(execFile);
+const mountMsMax = 10_000; // of one call of mount or umount
+const capSysAdmin = 21n;
+const blockBytes = 512; // the unit of `blocks`, whatever the file system's own
 
 /** The files of this computer, for a kubelet. */
 export class HostNodeFiles implements NodeFiles {
+  readonly canMountTmpfs = mayMount();
   #writeCount = 0; // makes the names of unfinished files unique
 
   makeDirectory(directory: string, mode: number, groupId?: number): Promise<void> {
@@ -42,7 +50,40 @@ export class HostNodeFiles implements NodeFiles {
   }
 
   remove(target: string): Promise<void> {
-    return translated(`remove ${target}`, () => fs.rm(target, { recursive: true, force: true }));
+    return translated(`remove ${target}`, async () => {
+      if (this.canMountTmpfs) {
+        // The innermost first.
+        for (const mount of (await mountsWithin(target)).reverse()) await unmount(mount);
+      }
+      await fs.rm(target, { recursive: true, force: true });
+    });
+  }
+
+  mountTmpfs(directory: string, { sizeBytes, mode, groupId }: TmpfsOptions): Promise<void> {
+    return translated(`mount ${directory}`, async () => {
+      await fs.mkdir(directory, { recursive: true });
+      if ((await mountsWithin(directory)).includes(await fs.realpath(directory))) return;
+      const size = sizeBytes === 0 ? [] : [`size=${sizeBytes}`];
+      const options = [...size, `mode=${mode.toString(8)}`, ...(groupId === undefined ? [] : [`gid=${groupId}`])];
+      const args = ['-t', 'tmpfs', '-o', options.join(','), 'tmpfs', directory];
+      await runTool('mount', args);
+    });
+  }
+
+  usedBytes(target: string, signal: AbortSignal): Promise<number> {
+    return translated(`measure ${target}`, async () => {
+      const top = await orAbsent(() => fs.lstat(target));
+      if (top === undefined) return 0;
+      const seen = new Set<number>(); // files with several names count once
+      return usedBelow(target, top, top.dev, seen, signal);
+    });
+  }
+
+  space(target: string): Promise<FileSystemSpace> {
+    return translated(`statfs ${target}`, async () => {
+      const { bsize, blocks, bavail } = await fs.statfs(target);
+      return { capacityBytes: bsize * blocks, availableBytes: bsize * bavail };
+    });
   }
 
   list(directory: string): Promise<readonly string[]> {
@@ -115,6 +156,65 @@ export class HostNodeFiles implements NodeFiles {
       signal.addEventListener('abort', onAbort, { once: true });
     });
   }
+}
+
+/** Whether this process may mount file systems: Linux, with CAP_SYS_ADMIN. */
+function mayMount(): boolean {
+  try {
+    const [, capabilities] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+    return capabilities !== undefined && ((BigInt(`0x${capabilities}`) >> capSysAdmin) & 1n) === 1n;
+  } catch {
+    return false; // no /proc: not Linux
+  }
+}
+
+/** Mount points at or below `target`, the outermost first. */
+async function mountsWithin(target: string): Promise<string[]> {
+  const real = await orAbsent(() => fs.realpath(target));
+  if (real === undefined) return [];
+  const table = await fs.readFile('/proc/self/mountinfo', 'utf8');
+  const points = table.split('\n').map((line) => unescaped(line.split(' ')[4] ?? ''));
+  return points.filter((point) => point === real || point.startsWith(`${real}/`)).sort();
+}
+
+// The kernel writes space, tab, newline and backslash as octal numbers.
+function unescaped(text: string): string {
+  return text.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}
+
+/** One that is in use goes as soon as its last user does. */
+function unmount(point: string): Promise<void> {
+  return runTool('umount', ['--lazy', point]);
+}
+
+async function runTool(name: string, args: readonly string[]): Promise<void> {
+  try {
+    await runFile(name, args, { timeout: mountMsMax });
+  } catch (error) {
+    const hasText = error instanceof Error && 'stderr' in error && typeof error.stderr === 'string';
+    const text = hasText ? String(error.stderr).trim() : '';
+    throw new StatusError('InternalError', text === '' ? messageOf(error) : text, { cause: error });
+  }
+}
+
+async function usedBelow(
+  target: string,
+  found: Stats,
+  device: number,
+  seen: Set<number>,
+  signal: AbortSignal,
+): Promise<number> {
+  signal.throwIfAborted();
+  if (found.dev !== device || seen.has(found.ino)) return 0; // another file system is mounted there
+  if (found.nlink > 1 && !found.isDirectory()) seen.add(found.ino);
+  let bytes = found.blocks * blockBytes;
+  if (!found.isDirectory()) return bytes;
+  for (const name of (await orAbsent(() => fs.readdir(target))) ?? []) {
+    const inner = path.join(target, name);
+    const stat = await orAbsent(() => fs.lstat(inner));
+    if (stat !== undefined) bytes += await usedBelow(inner, stat, device, seen, signal);
+  }
+  return bytes;
 }
 
 async function own(target: string, mode: number, groupId: number | undefined): Promise<void> {

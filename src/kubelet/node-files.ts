@@ -27,7 +27,10 @@ export interface NodeFiles {
   write(path: string, content: string | Uint8Array, mode: number, groupId?: number): Promise<void>;
   /** Empties or makes it, in place: for files that are mounted into containers. */
   truncate(path: string, mode: number): Promise<void>;
-  /** A file, or a directory with all that is in it. Nothing happens if there is none. */
+  /**
+   * A file, or a directory with all that is in it; what is mounted below it is unmounted. Nothing happens if there is
+   * none.
+   */
   remove(path: string): Promise<void>;
   /** The names in it, sorted; none if there is no such directory. */
   list(path: string): Promise<readonly string[]>;
@@ -42,4 +45,27 @@ export interface NodeFiles {
   gzip(path: string): Promise<void>;
   /** Resolves after the next change of the file or when another takes its place; may resolve without one. */
   changed(path: string, signal: AbortSignal): Promise<void>;
+  /** Whether `mountTmpfs` works here: it takes Linux and the capability to mount. */
+  readonly canMountTmpfs: boolean;
+  /**
+   * A file system in memory at this directory, which is made if it is not there. `sizeBytes`: at most so much; 0: half
+   * of the memory, as the kernel has it. One that is mounted there already stays. `groupId` as above.
+   */
+  mountTmpfs(path: string, options: TmpfsOptions): Promise<void>;
+  /** What a file or a directory takes of its disk, with all that is in it, but not what is mounted below it. */
+  usedBytes(path: string, signal: AbortSignal): Promise<number>;
+  /** Of the file system that it lies on. */
+  space(path: string): Promise<FileSystemSpace>;
+}
+
+export interface TmpfsOptions {
+  readonly sizeBytes: number;
+  readonly mode: number;
+  readonly groupId: number | undefined;
+}
+
+export interface FileSystemSpace {
+  readonly capacityBytes: number;
+  /** For those who are not root. */
+  readonly availableBytes: number;
 }

@@ -1,5 +1,5 @@
 import { StatusError } from '../base/status-error.ts';
-import type { FileStat, NodeFiles, OpenFile } from '../kubelet/node-files.ts';
+import type { FileStat, FileSystemSpace, NodeFiles, OpenFile, TmpfsOptions } from '../kubelet/node-files.ts';
 
 interface SimOwnership {
   readonly mode: number;
@@ -17,10 +17,18 @@ const encoder = new TextEncoder();
 
 /** The node's files in memory, for the simulator and tests. Obeys the contract; nothing in it ever fails for want of space. */
 export class SimNodeFiles implements NodeFiles {
+  readonly canMountTmpfs: boolean;
+  /** For tests: what `space` answers, whatever lies there. */
+  diskSpace: FileSystemSpace = { capacityBytes: 100 * 1_024 ** 3, availableBytes: 90 * 1_024 ** 3 };
+  readonly #mounts = new Map<string, number>(); // of tmpfs: path -> size in bytes
   readonly #files = new Map<string, SimFile>();
   readonly #directories = new Map<string, SimOwnership>([['', { mode: 0o755, groupId: undefined }]]); // '' is the root
   readonly #watchers = new Map<string, Set<() => void>>(); // by path
   #identities = 0;
+
+  constructor(options: { readonly canMountTmpfs?: boolean } = {}) {
+    this.canMountTmpfs = options.canMountTmpfs ?? true;
+  }
 
   async makeDirectory(path: string, mode: number, groupId?: number): Promise<void> {
     const parts = path.split('/');
@@ -70,8 +78,27 @@ export class SimNodeFiles implements NodeFiles {
       this.#files.delete(name);
       this.#changed(name);
     }
-    for (const name of this.#directories.keys())
-      if (name === path || name.startsWith(`${path}/`)) this.#directories.delete(name);
+    for (const names of [this.#directories, this.#mounts]) {
+      for (const name of names.keys()) if (name === path || name.startsWith(`${path}/`)) names.delete(name);
+    }
+  }
+
+  async mountTmpfs(path: string, { sizeBytes, mode, groupId }: TmpfsOptions): Promise<void> {
+    if (!this.canMountTmpfs) throw new StatusError('Forbidden', `mount ${path}: operation not permitted`);
+    await this.makeDirectory(path, mode, groupId);
+    if (!this.#mounts.has(path)) this.#mounts.set(path, sizeBytes);
+  }
+
+  async usedBytes(path: string): Promise<number> {
+    const isBelowMount = (name: string): boolean =>
+      [...this.#mounts.keys()].some((mount) => mount !== path && name.startsWith(`${mount}/`));
+    return [...this.#files]
+      .filter(([name]) => (name === path || name.startsWith(`${path}/`)) && !isBelowMount(name))
+      .reduce((sum, [, { bytes }]) => sum + bytes.length, 0);
+  }
+
+  async space(): Promise<FileSystemSpace> {
+    return this.diskSpace;
   }
 
   async list(path: string): Promise<readonly string[]> {
@@ -147,6 +174,11 @@ export class SimNodeFiles implements NodeFiles {
   ownership(path: string): string {
     const found = this.#files.get(path) ?? this.#directories.get(path);
     return `0${found?.mode.toString(8)}${found?.groupId === undefined ? '' : ` ${found.groupId}`}`;
+  }
+
+  /** For tests: `PATH SIZE` of what is mounted, sorted. */
+  mounts(): readonly string[] {
+    return [...this.#mounts].map(([path, sizeBytes]) => `${path} ${sizeBytes}`).sort();
   }
 
   /** For tests: all files, sorted. */
