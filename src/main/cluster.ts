@@ -23,7 +23,6 @@ import { TaskScope, prepareScopeSignals } from '../base/task-scope.ts';
 import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/event-recorder.ts';
 import { CorrelatingEventRecorder } from '../client/correlating-event-recorder.ts';
-import { ProcessRuntime } from '../cri/process/process-runtime.ts';
 import type { ContainerNotice } from '../cri/process/process-runtime.ts';
 import { Kubelet } from '../kubelet/kubelet.ts';
 import type { ProbeAttempt } from '../kubelet/probes/prober.ts';
@@ -34,7 +33,8 @@ import type { Store } from '../store/store.ts';
 import { startControlPlane } from './control-plane.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { hostCapacity, hostInfo, hostIp, hostNodeName } from './host-facts.ts';
-import { packageVersion } from './package-version.ts';
+import { openProcessRuntime } from './runtimes.ts';
+import type { OpenedRuntime } from './runtimes.ts';
 
 /** How to start a cluster; every field has a default that suits a test. */
 export interface ClusterOptions {
@@ -87,8 +87,6 @@ const stopGraceMsDefault = 5_000;
 const kubeletPort = 10_250; // as upstream reports it; the API server reaches this node in process
 prepareScopeSignals((signal) => setMaxListeners(0, signal));
 
-const imagesDir = path.resolve(import.meta.dirname, '../../images');
-
 /**
  * Starts API server, scheduler, controllers and one node in this process; resolves when the node is Ready and the
  * default
@@ -135,7 +133,7 @@ interface Parts {
   readonly nodeName: string;
   readonly store: Store;
   readonly pki: Pki;
-  readonly runtime: ProcessRuntime;
+  readonly openedRuntime: OpenedRuntime;
   readonly notices: ContainerNotices;
 }
 
@@ -156,7 +154,7 @@ class ContainerNotices {
 
 async function startClusterIn(opened: Opened, options: ClusterOptions): Promise<ClusterHandle> {
   const parts = await openParts(opened, options);
-  const { scope, log, dataDir, nodeName, pki, runtime } = parts;
+  const { scope, log, dataDir, nodeName, pki } = parts;
   const nodeHandlers = new Map<string, HttpHandler>();
   let address = '';
   const metrics = new PrometheusMetrics();
@@ -210,7 +208,7 @@ async function startClusterIn(opened: Opened, options: ClusterOptions): Promise<
       dataDir,
       nodeName,
       client,
-      notices: noticesOf(runtime),
+      notices: parts.openedRuntime.notices,
     },
     (graceMs) => kubelet.shutdown(graceMs, new AbortController().signal),
   );
@@ -259,29 +257,22 @@ async function openParts(opened: Opened, options: ClusterOptions): Promise<Parts
   opened.add(() => lock.release());
   const scope = new TaskScope();
   const notices = new ContainerNotices();
-  const opening = ProcessRuntime.open(
-    { clock, entropy, log },
-    {
-      stateDir: path.join(dataDir, 'runtime'),
-      imagesDir,
-      version: packageVersion(),
-      onNotice: (notice) => notices.tell(notice),
-    },
-    scope.signal,
-  );
+  const onNotice = (notice: ContainerNotice): void => notices.tell(notice);
+  const opening = openProcessRuntime({ clock, entropy, log }, { dataDir, onNotice }, scope.signal);
   opened.add(async () => (await opening).close());
   const pki = await ensurePki(dataDir, { nodeName, ipAddresses: [] }, { clock, log });
-  const runtime = await opening;
+  const openedRuntime = await opening;
   // Last: the launcher of the containers would inherit LMDB's file, and hand it on to them.
   const wantsLmdb = (options.store ?? (options.dataDir === undefined ? 'memory' : 'lmdb')) === 'lmdb';
   const store = wantsLmdb ? await openLmdbStore({ directory: dataDir, log, lock }) : new MemoryStore();
   opened.add(() => store.close());
   opened.add(() => scope.close());
-  return { scope, clock, entropy, log, dataDir, nodeName, store, pki, runtime, notices };
+  return { scope, clock, entropy, log, dataDir, nodeName, store, pki, openedRuntime, notices };
 }
 
 function startKubelet(parts: Parts, plane: ControlPlane, options: ClusterOptions): Kubelet {
-  const { scope, clock, entropy, log, dataDir, nodeName, runtime, notices } = parts;
+  const { scope, clock, entropy, log, dataDir, nodeName, notices } = parts;
+  const { runtime, sharesHostNetwork } = parts.openedRuntime;
   const client = plane.clientOf(`system:node:${nodeName}`, ['system:nodes', 'system:authenticated']);
   const recorder = new CorrelatingEventRecorder({
     client,
@@ -315,7 +306,7 @@ function startKubelet(parts: Parts, plane: ControlPlane, options: ClusterOptions
       capacity: hostCapacity(dataDir),
       hostInfo: hostInfo(),
       // The scheduler then knows that two pods cannot listen on one port.
-      annotations: runtime.isolation.network === 'host' ? { 'livelet.dev/pod-network': 'host' } : {},
+      annotations: sharesHostNetwork ? { 'livelet.dev/pod-network': 'host' } : {},
       rootDir: path.join(dataDir, 'kubelet'),
       podLogsDir: path.join(dataDir, 'pods'),
     },
@@ -348,22 +339,6 @@ async function untilNodeReady(client: Client, nodeName: string, { clock, scope }
   await waiting.close().catch(() => {}); // its failure is looked at below
   if (waiting.failure === found) return;
   throw waiting.failure ?? scope.failure ?? new StatusError('InternalError', messageOf(waiting.signal.reason));
-}
-
-function noticesOf(runtime: ProcessRuntime): string[] {
-  const { kind, network, reason } = runtime.isolation;
-  const notices: string[] = [];
-  if (kind === 'none') {
-    notices.push(
-      `containers are plain process groups, not isolated (${reason}); ` +
-        'an app without a SIGTERM handler dies of SIGTERM (143), where in a container it would survive until SIGKILL (137)',
-    );
-  }
-  if (network === 'host') {
-    notices.push("pods share this computer's network, so that two of them cannot listen on one port");
-  }
-  if (kind !== 'none' && network === 'namespace' && reason !== '') notices.push(reason);
-  return notices;
 }
 
 /** In one step, readable by its owner only. */
