@@ -28,6 +28,9 @@ const roots: Readonly<Record<string, string>> = {
   V1ConfigMap: 'ConfigMap',
   V1Secret: 'Secret',
   V1ServiceAccount: 'ServiceAccount',
+  AuthenticationV1TokenRequest: 'TokenRequest',
+  V1TokenReview: 'TokenReview',
+  V1SelfSubjectReview: 'SelfSubjectReview',
   V1Status: 'Status',
   V1DeleteOptions: 'DeleteOptions',
   V1ListMeta: 'ListMeta',
@@ -65,6 +68,7 @@ const scalars: Readonly<Record<string, string>> = {
   bytes: 'string',
   intOrString: 'number | string',
   quantity: 'string',
+  stringList: 'readonly string[]',
   any: 'unknown',
 };
 
@@ -98,6 +102,7 @@ function scalarOf(type: string, format: string, model: string, name: string): st
   if (type === 'Date') return 'time';
   if (type === 'V1MicroTime') return 'microTime';
   if (type === 'IntOrString') return 'intOrString';
+  if (type === 'Array<string>') return 'stringList';
   if (type === 'any' || type === 'object') return 'any';
   return undefined;
 }

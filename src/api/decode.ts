@@ -193,7 +193,7 @@ function zeroElement(model: string | undefined, type: string): unknown {
 
 function compileMap(owner: string, field: FieldSchema, goType: string): Read {
   const readOne = compileOne(owner, field.type, elementType(goType, 'resource.Quantity'));
-  const zero = field.type === 'quantity' ? '0' : '';
+  const zero = field.type === 'quantity' ? '0' : field.type === 'stringList' ? [] : '';
   const dropsEmpty = field.omitEmpty === true && field.pointer !== true;
   return (value, context) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -237,6 +237,8 @@ function compileOne(owner: string, type: string, goType: string): Read {
       };
     case 'quantity':
       return readQuantity;
+    case 'stringList':
+      return compileList(owner, { type: 'string', shape: 'list' }, '[]string');
     case 'any':
       return (value, context) => {
         context.keyCount += countKeys(value);

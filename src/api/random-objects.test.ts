@@ -56,6 +56,8 @@ function scalar(type: string): fc.Arbitrary<unknown> {
       return fc.constantFrom('1', '1500m', '0.5', '-1', '1Gi', 3, '1u');
     case 'intOrString':
       return fc.constantFrom(0, 80, 'http', '');
+    case 'stringList':
+      return fc.array(fc.constantFrom('', 'a', 'ü'), { maxLength: 2 });
     case 'any':
       return fc.constant({ f: {} });
     default:

@@ -10,7 +10,10 @@ import type {
   ObjectMeta,
   Pod,
   Secret,
+  SelfSubjectReview,
   ServiceAccount,
+  TokenRequest,
+  TokenReview,
 } from './gen/types.ts';
 
 /** What every object has. */
@@ -112,6 +115,22 @@ export const resources = {
     model: 'EventsV1Event',
     shortNames: ['ev'],
   }),
+  tokenreviews: define<TokenReview>({
+    group: 'authentication.k8s.io',
+    resource: 'tokenreviews',
+    singular: 'tokenreview',
+    kind: 'TokenReview',
+    namespaced: false,
+    verbs: ['create'],
+  }),
+  selfsubjectreviews: define<SelfSubjectReview>({
+    group: 'authentication.k8s.io',
+    resource: 'selfsubjectreviews',
+    singular: 'selfsubjectreview',
+    kind: 'SelfSubjectReview',
+    namespaced: false,
+    verbs: ['create'],
+  }),
   leases: define<Lease>({ group: 'coordination.k8s.io', resource: 'leases', singular: 'lease', kind: 'Lease' }),
   configmaps: define<ConfigMap>({
     resource: 'configmaps',
@@ -128,6 +147,15 @@ export const resources = {
   }),
   bindings: define<Binding>({ resource: 'bindings', singular: 'binding', kind: 'Binding', verbs: ['create'] }),
 } as const satisfies Record<string, ResourceType>;
+
+/** What is sent to, and comes from, the subresource `token` of service accounts. It has no path of its own. */
+export const tokenRequests: ResourceType<TokenRequest> = define<TokenRequest>({
+  group: 'authentication.k8s.io',
+  resource: 'tokenrequests',
+  singular: 'tokenrequest',
+  kind: 'TokenRequest',
+  verbs: [],
+});
 
 /** `v1`, `coordination.k8s.io/v1`. */
 export function apiVersionOf(type: Pick<ResourceType, 'group' | 'version'>): string {

@@ -14,6 +14,8 @@ export type ScalarType =
   | 'bytes'
   | 'intOrString'
   | 'quantity'
+  /** A list of strings inside a map: Go's `ExtraValue`. */
+  | 'stringList'
   /** Anything. */
   | 'any';
 
@@ -56,6 +58,7 @@ const goScalars: Readonly<Record<string, string>> = {
   bytes: '[]uint8',
   intOrString: 'intstr.IntOrString',
   quantity: 'resource.Quantity',
+  stringList: 'v1.ExtraValue',
 };
 
 /** The Go type of a field's values as Go prints it: `[]v1.Container`. */

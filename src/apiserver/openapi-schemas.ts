@@ -40,11 +40,14 @@ const microTimeName = `${metaPackage}.MicroTime`;
 const quantityName = 'io.k8s.apimachinery.pkg.api.resource.Quantity';
 const intOrStringName = 'io.k8s.apimachinery.pkg.util.intstr.IntOrString';
 
+const authenticationModels = /^(?:BoundObjectReference|SelfSubjectReview|TokenRequest|TokenReview|UserInfo)/;
+
 /** Upstream's name of a model: `io.k8s.api.core.v1.Pod`. */
 export function schemaName(model: string): string {
   if (metaModels.has(model)) return `${metaPackage}.${model}`;
   if (model === 'VersionInfo') return 'io.k8s.apimachinery.pkg.version.Info';
   if (model.startsWith('Lease')) return `io.k8s.api.coordination.v1.${model}`;
+  if (authenticationModels.test(model)) return `io.k8s.api.authentication.v1.${model}`;
   if (model.startsWith('EventsV1')) return `io.k8s.api.events.v1.${model.slice('EventsV1'.length)}`;
   return `io.k8s.api.core.v1.${model}`;
 }
@@ -99,6 +102,7 @@ const scalarSchemas: Readonly<Record<string, JsonSchema>> = {
   int64: { type: 'integer', format: 'int64' },
   double: { type: 'number', format: 'double' },
   bytes: { type: 'string', format: 'byte' },
+  stringList: { type: 'array', items: { type: 'string' } },
   any: { type: 'object' },
 };
 

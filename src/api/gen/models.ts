@@ -77,6 +77,12 @@ export const models = {
     metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
     target: { type: 'ObjectReference', shape: 'one', required: true, tag: 2 },
   },
+  BoundObjectReference: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true, tag: 2 },
+    kind: { type: 'string', shape: 'one', omitEmpty: true, tag: 1 },
+    name: { type: 'string', shape: 'one', omitEmpty: true, tag: 3 },
+    uid: { type: 'string', shape: 'one', go: 'types.UID', omitEmpty: true, tag: 4 },
+  },
   CSIVolumeSource: {
     driver: { type: 'string', shape: 'one', required: true, tag: 1 },
     fsType: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 3 },
@@ -992,6 +998,15 @@ export const models = {
     seccompProfile: { type: 'SeccompProfile', shape: 'one', pointer: true, omitEmpty: true, tag: 11 },
     windowsOptions: { type: 'WindowsSecurityContextOptions', shape: 'one', pointer: true, omitEmpty: true, tag: 10 },
   },
+  SelfSubjectReview: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    status: { type: 'SelfSubjectReviewStatus', shape: 'one', omitEmpty: true, tag: 2 },
+  },
+  SelfSubjectReviewStatus: {
+    userInfo: { type: 'UserInfo', shape: 'one', omitEmpty: true, tag: 1 },
+  },
   ServerAddressByClientCIDR: {
     clientCIDR: { type: 'string', shape: 'one', required: true, tag: 1 },
     serverAddress: { type: 'string', shape: 'one', required: true, tag: 2 },
@@ -1056,6 +1071,39 @@ export const models = {
     timeAdded: { type: 'time', shape: 'one', pointer: true, omitEmpty: true, tag: 4 },
     value: { type: 'string', shape: 'one', omitEmpty: true, tag: 2 },
   },
+  TokenRequest: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    spec: { type: 'TokenRequestSpec', shape: 'one', required: true, tag: 2 },
+    status: { type: 'TokenRequestStatus', shape: 'one', omitEmpty: true, tag: 3 },
+  },
+  TokenRequestSpec: {
+    audiences: { type: 'string', shape: 'list', required: true, tag: 1 },
+    boundObjectRef: { type: 'BoundObjectReference', shape: 'one', pointer: true, tag: 3 },
+    expirationSeconds: { type: 'int64', shape: 'one', pointer: true, tag: 4 },
+  },
+  TokenRequestStatus: {
+    expirationTimestamp: { type: 'time', shape: 'one', required: true, tag: 2 },
+    token: { type: 'string', shape: 'one', required: true, tag: 1 },
+  },
+  TokenReview: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    spec: { type: 'TokenReviewSpec', shape: 'one', required: true, tag: 2 },
+    status: { type: 'TokenReviewStatus', shape: 'one', omitEmpty: true, tag: 3 },
+  },
+  TokenReviewSpec: {
+    audiences: { type: 'string', shape: 'list', omitEmpty: true, tag: 2 },
+    token: { type: 'string', shape: 'one', omitEmpty: true, tag: 1 },
+  },
+  TokenReviewStatus: {
+    audiences: { type: 'string', shape: 'list', omitEmpty: true, tag: 4 },
+    authenticated: { type: 'bool', shape: 'one', omitEmpty: true, tag: 1 },
+    error: { type: 'string', shape: 'one', omitEmpty: true, tag: 3 },
+    user: { type: 'UserInfo', shape: 'one', omitEmpty: true, tag: 2 },
+  },
   Toleration: {
     effect: { type: 'string', shape: 'one', go: 'v1.TaintEffect', omitEmpty: true, tag: 4 },
     key: { type: 'string', shape: 'one', omitEmpty: true, tag: 1 },
@@ -1083,6 +1131,12 @@ export const models = {
     kind: { type: 'string', shape: 'one', required: true, tag: 2 },
     name: { type: 'string', shape: 'one', required: true, tag: 3 },
     namespace: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 4 },
+  },
+  UserInfo: {
+    extra: { type: 'stringList', shape: 'map', omitEmpty: true, tag: 4 },
+    groups: { type: 'string', shape: 'list', omitEmpty: true, tag: 3 },
+    uid: { type: 'string', shape: 'one', omitEmpty: true, tag: 2 },
+    username: { type: 'string', shape: 'one', omitEmpty: true, tag: 1 },
   },
   VersionInfo: {
     buildDate: { type: 'string', shape: 'one', required: true },

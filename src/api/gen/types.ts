@@ -87,6 +87,13 @@ export interface Binding {
   readonly target: ObjectReference;
 }
 
+export interface BoundObjectReference {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly name?: string;
+  readonly uid?: string;
+}
+
 export interface CSIVolumeSource {
   readonly driver: string;
   readonly fsType?: string;
@@ -1139,6 +1146,17 @@ export interface SecurityContext {
   readonly windowsOptions?: WindowsSecurityContextOptions;
 }
 
+export interface SelfSubjectReview {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly status?: SelfSubjectReviewStatus;
+}
+
+export interface SelfSubjectReviewStatus {
+  readonly userInfo?: UserInfo;
+}
+
 export interface ServerAddressByClientCIDR {
   readonly clientCIDR: string;
   readonly serverAddress: string;
@@ -1214,6 +1232,45 @@ export interface Taint {
   readonly value?: string;
 }
 
+export interface TokenRequest {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly spec: TokenRequestSpec;
+  readonly status?: TokenRequestStatus;
+}
+
+export interface TokenRequestSpec {
+  readonly audiences: readonly string[];
+  readonly boundObjectRef?: BoundObjectReference;
+  readonly expirationSeconds?: number;
+}
+
+export interface TokenRequestStatus {
+  readonly expirationTimestamp: string;
+  readonly token: string;
+}
+
+export interface TokenReview {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly spec: TokenReviewSpec;
+  readonly status?: TokenReviewStatus;
+}
+
+export interface TokenReviewSpec {
+  readonly audiences?: readonly string[];
+  readonly token?: string;
+}
+
+export interface TokenReviewStatus {
+  readonly audiences?: readonly string[];
+  readonly authenticated?: boolean;
+  readonly error?: string;
+  readonly user?: UserInfo;
+}
+
 export interface Toleration {
   readonly effect?: string;
   readonly key?: string;
@@ -1244,6 +1301,13 @@ export interface TypedObjectReference {
   readonly kind: string;
   readonly name: string;
   readonly namespace?: string;
+}
+
+export interface UserInfo {
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
+  readonly groups?: readonly string[];
+  readonly uid?: string;
+  readonly username?: string;
 }
 
 export interface VersionInfo {

@@ -140,7 +140,7 @@ function readField(
 function readEntry(map: Target, type: string, bytes: Uint8Array): void {
   const reader = new WireReader(bytes);
   let key = '';
-  let value: unknown = type === 'quantity' ? '0' : '';
+  let value: unknown = type === 'quantity' ? '0' : type === 'stringList' ? [] : '';
   while (!reader.isAtEnd) {
     const { tag, wireType } = reader.field();
     if (tag === 1 && wireType === 2) key = reader.text();
@@ -173,6 +173,8 @@ function readOne(type: string, reader: WireReader): unknown {
       const nested = readNested(reader.bytes());
       return nested.number.get(1) === 1 ? (nested.text.get(3) ?? '') : (nested.number.get(2) ?? 0) | 0;
     }
+    case 'stringList':
+      return readTexts(reader.bytes());
     case 'any':
       return readJson(readNested(reader.bytes()).text.get(1) ?? '');
     default:
@@ -184,6 +186,18 @@ function base64OfBytes(bytes: Uint8Array): string {
   let chars = '';
   for (const byte of bytes) chars += String.fromCharCode(byte);
   return btoa(chars);
+}
+
+/** The repeated texts that are field 1 of a small message. */
+function readTexts(bytes: Uint8Array): readonly string[] {
+  const texts: string[] = [];
+  const reader = new WireReader(bytes);
+  while (!reader.isAtEnd) {
+    const { tag, wireType } = reader.field();
+    if (wireType === 2 && tag === 1) texts.push(reader.text());
+    else reader.skip(wireType);
+  }
+  return texts;
 }
 
 /** The scalar fields of a small message: numbers and texts by tag. */

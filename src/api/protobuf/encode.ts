@@ -125,6 +125,9 @@ function encodeOne(writer: WireWriter, tag: number, type: string, value: unknown
     case 'intOrString':
       encodeIntOrString(writer, value);
       break;
+    case 'stringList':
+      encodeTexts(writer, 1, value);
+      break;
     case 'any':
       encodeText(writer, 1, JSON.stringify(value)); // FieldsV1.Raw
       break;
@@ -135,6 +138,10 @@ function encodeOne(writer: WireWriter, tag: number, type: string, value: unknown
       }
   }
   writer.closeField(tag, start);
+}
+
+function encodeTexts(writer: WireWriter, tag: number, values: unknown): void {
+  if (Array.isArray(values)) for (const value of values.toReversed()) encodeText(writer, tag, String(value));
 }
 
 function encodeDouble(writer: WireWriter, value: number): void {
