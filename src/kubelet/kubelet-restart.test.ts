@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { resources } from '../api/resources.ts';
 import type { ContainerScript } from '../sim/container-script.ts';
+import { TaskScope } from '../base/task-scope.ts';
 import { containerOf, startKubeletWorld } from '../../test/support/kubelet-world.ts';
+import type { KubeletWorld } from '../../test/support/kubelet-world.ts';
 
 const never = new AbortController().signal;
 const stubborn: ContainerScript = { onStop: 'ignore' };
@@ -20,6 +22,93 @@ test('a restarted kubelet takes over what runs, with its restart counts', async 
   assert.deepEqual(world.noted.take(), []);
   assert.deepEqual((await world.pod('p')).status, before);
   assert.match(await world.row('p'), /^1\/1 Running 1 /);
+  await world.close();
+});
+
+const probed: ContainerScript = {
+  onStop: 'die',
+  execs: ['started', 'ready', 'alive'].map((word) => ({
+    command: [word],
+    results: [{ exitCode: 1 }, { fromMs: 5_000, exitCode: 0 }],
+  })),
+};
+const exec = (word: string) => ({ exec: { command: [word] } });
+
+/** What a watch shows of a pod's readiness, one entry per change. */
+async function readinessWhile(world: KubeletWorld, name: string, body: () => Promise<void>): Promise<string[]> {
+  const seen: string[] = [];
+  const watching = new TaskScope();
+  watching.start(async (signal) => {
+    for await (const event of world.client.watch(resources.pods, { namespace: 'default' }, signal)) {
+      if (event.type === 'BOOKMARK' || event.object.metadata?.name !== name) continue;
+      const { conditions, containerStatuses } = event.object.status ?? {};
+      const ready = conditions?.find(({ type }) => type === 'Ready')?.status;
+      const flags = (containerStatuses ?? []).map((container) => `${container.started} ${container.ready}`);
+      const line = [ready, ...flags].join(' ');
+      if (line !== seen.at(-1)) seen.push(line);
+    }
+  });
+  await world.clock.advance(0);
+  await body();
+  await world.during(watching.close());
+  return seen;
+}
+
+test('probe state holds over a restart of the kubelet: what was ready stays ready, what was not does not become it', async () => {
+  const world = await startKubeletWorld('held', { scripts: { probed } });
+  const container = (name: string, ready: string) => ({
+    ...containerOf(name, 'probed'),
+    startupProbe: { ...exec('started'), periodSeconds: 1, failureThreshold: 30 },
+    readinessProbe: { ...exec(ready), periodSeconds: 5, initialDelaySeconds: 1 },
+    livenessProbe: { ...exec('alive'), periodSeconds: 5 },
+  });
+  await world.create('ready', { containers: [container('c', 'ready')] });
+  await world.create('unready', { containers: [container('c', 'no-such-command')] });
+  await world.clock.advance(30_000);
+  assert.equal(await world.row('ready'), '1/1 Running 0');
+  world.noted.take();
+  const restart = async (): Promise<void> => {
+    await world.restartKubelet();
+    await world.clock.advance(30_000);
+  };
+  assert.deepEqual(await readinessWhile(world, 'ready', restart), ['True true true']);
+  assert.deepEqual(await readinessWhile(world, 'unready', restart), ['False true false']);
+  const calls = world.noted.take();
+  assert.deepEqual(
+    calls.filter((call) => !call.startsWith('execSync')),
+    [],
+  );
+  assert.ok(!calls.some((call) => call.endsWith('started')), 'a startup probe that passed is not asked again');
+  assert.ok(calls.some((call) => call.endsWith('ready')) && calls.some((call) => call.endsWith('alive')));
+  await world.close();
+});
+
+test('a container that fails its readiness probe after the restart of the kubelet stops being ready', async () => {
+  const failing = { execs: [{ command: ['ready'], results: [{ exitCode: 0 }, { fromMs: 20_000, exitCode: 1 }] }] };
+  const world = await startKubeletWorld('fails', { scripts: { failing } });
+  const readinessProbe = { ...exec('ready'), periodSeconds: 2, failureThreshold: 2 };
+  await world.create('p', { containers: [{ ...containerOf('c', 'failing'), readinessProbe }] });
+  await world.clock.advance(19_000);
+  const seen = await readinessWhile(world, 'p', async () => {
+    await world.restartKubelet();
+    await world.clock.advance(10_000);
+  });
+  assert.deepEqual(seen, ['True true true', 'False true false']);
+  await world.close();
+});
+
+test('an instance that took the place of a ready one while no kubelet ran has to pass its probes itself', async () => {
+  const world = await startKubeletWorld('successor', { scripts: { probed } });
+  const readinessProbe = { ...exec('ready'), periodSeconds: 2 };
+  await world.create('p', { containers: [{ ...containerOf('c', 'probed'), readinessProbe }] });
+  await world.clock.advance(10_000);
+  const seen = await readinessWhile(world, 'p', async () => {
+    const restart = world.restartKubelet();
+    world.sim.endContainer(world.sim.runningContainers()[0]?.id ?? '', 9);
+    await restart;
+    await world.clock.advance(10_000);
+  });
+  assert.deepEqual(seen, ['True true true', 'False false false', 'False true false', 'True true true']);
   await world.close();
 });
 

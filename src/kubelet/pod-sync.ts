@@ -76,6 +76,7 @@ export class PodSync {
     const { context, statuses, prober } = this.#deps;
     const runtimePod = await this.#read(pod, signal);
     onSeen(runtimePod);
+    this.#takeOverProbes(pod);
     const verdict = this.#overdue(pod);
     const status = statuses.set(pod, this.#statusOf(pod, runtimePod, { isTornDown: false, verdict }));
     if (isTerminalPhase(status.phase)) return { kind: 'finished' };
@@ -120,6 +121,7 @@ export class PodSync {
     }
     const isShown = ending.cause !== 'shutdown' && !statuses.isFinished(podUid);
     const runtimePod = await this.#read(pod, signal);
+    if (isShown) this.#takeOverProbes(pod);
     if (isShown) statuses.set(pod, this.#statusOf(pod, runtimePod, { isTornDown: false, verdict: undefined }));
     prober.stopLivenessAndStartup(podUid);
     try {
@@ -187,6 +189,17 @@ export class PodSync {
       runtimeName: context.runtimeName(),
       ...how,
     });
+  }
+
+  /**
+   * A pod of which an earlier kubelet showed running containers has its probes before its status is computed for the
+   * first time, so that no container becomes ready, or stops being it, because this kubelet knows nothing yet.
+   */
+  #takeOverProbes(pod: Pod): void {
+    if (this.#deps.statuses.statusOf(podUidOf(pod)) !== undefined) return;
+    const { initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
+    const hasRun = [...initContainerStatuses, ...containerStatuses].some(({ state }) => state?.running !== undefined);
+    if (hasRun) this.#deps.prober.addPod(pod);
   }
 
   #isShown(status: PodStatus, { id }: RuntimeContainerStatus): boolean {

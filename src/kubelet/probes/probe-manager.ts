@@ -189,6 +189,11 @@ export class ProbeManager implements Prober {
     const worker = new ProbeWorker(this.#workerDeps, subject, handler, series);
     const workers = this.#workersByPod.get(podUid) ?? new Map<string, ProbeWorker>();
     this.#workersByPod.set(podUid, workers.set(workerKey(probeType, containerName), worker));
+    const held = heldInstance(pod, containerName, probeType);
+    if (held !== undefined) {
+      worker.carryOver(held);
+      this.#results[probeType].set(held, 'success');
+    }
     const upMs = this.#deps.clock.monoMs() - this.#options.startedMonoMs;
     worker.start(periodMs > upMs ? this.#entropy.unit() * periodMs : 0);
   }
@@ -272,6 +277,18 @@ const attemptsInFlightMaxDefault = 4_096;
 
 function workerKey(probeType: ProbeType, containerName: string): string {
   return `${probeType} ${containerName}`;
+}
+
+/**
+ * The id of the instance that the API shows as having passed this probe already: then an earlier kubelet saw it, and the
+ * container stays ready (or started) until an attempt says otherwise. Upstream 1.35: KEP-4781.
+ */
+function heldInstance(pod: Pod, containerName: string, probeType: ProbeType): string | undefined {
+  const { initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
+  const shown = [...containerStatuses, ...initContainerStatuses].find(({ name }) => name === containerName);
+  if (shown?.state?.running === undefined || shown.started !== true) return undefined;
+  const hasPassed = probeType === 'Startup' || (probeType === 'Readiness' && shown.ready);
+  return hasPassed ? shown.containerID : undefined;
 }
 
 function specOf(container: Container, probeType: ProbeType): Probe | undefined {

@@ -81,6 +81,11 @@ export class ProbeWorker implements Due {
     this.#deps.queue.schedule(this, this.#nextTickMonoMs);
   }
 
+  /** Takes over what an earlier kubelet found out about a running instance, so that it is not judged anew. */
+  carryOver(containerId: string): void {
+    this.#state = { ...afterAdoption(this.#state, containerId), isOnHold: this.subject.probeType === 'Startup' };
+  }
+
   /** Makes it tick at once (but not before this returns), and then a period later. Called for readiness. */
   trigger(): void {
     if (this.#isTriggered || this.#phase === 'ended') return;
