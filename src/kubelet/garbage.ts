@@ -6,6 +6,7 @@ import { killPod } from './kill-pod.ts';
 import type { NodeContext } from './node-context.ts';
 import { podDirectory, podLogDirectory, terminationLogPath } from './node-layout.ts';
 import { podUidOf } from './pod-names.ts';
+import type { RuntimeView } from './relist.ts';
 import { isAlive, readRuntimePod } from './runtime-pod.ts';
 import type { RuntimePod } from './runtime-pod.ts';
 
@@ -68,13 +69,10 @@ export async function removePodRemains(context: NodeContext, pod: Pod, signal: A
  */
 export async function removeOrphans(
   context: NodeContext,
+  { sandboxes, containers }: RuntimeView,
   isKnown: (podUid: string) => boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  const [sandboxes, containers] = await Promise.all([
-    context.runtime.listPodSandboxes({}, signal),
-    context.runtime.listContainers({}, signal),
-  ]);
   const orphans = new Map<string, Pod>();
   for (const { labels } of [...sandboxes, ...containers]) {
     const podUid = labels[podLabels.podUid];

@@ -233,14 +233,10 @@ test('the runtime may restart below the kubelet', async () => {
   const restart = world.sim.restart(20_000, never);
   await world.clock.advance(2_000);
   world.sim.endContainer(world.sim.runningContainers()[0]?.id ?? '', 5);
-  await world.clock.advance(12_000);
-  const conditions = (await world.node()).status?.conditions ?? [];
-  const ready = conditions.find(({ type }) => type === 'Ready');
-  assert.deepEqual([ready?.status, ready?.reason], ['False', 'KubeletNotReady']);
-  await world.clock.advance(30_000);
+  await world.clock.advance(20_000);
   await restart;
   assert.match(await world.row('p'), /^1\/1 Running 1 /);
-  assert.ok((await world.events('node-1')).some((line) => line.startsWith('Normal NodeNotReady')));
+  assert.ok(!(await world.events('node-1')).some((line) => line.startsWith('Normal NodeNotReady')), 'so short a time');
   await world.close();
 });
 

@@ -13,8 +13,10 @@ import type { EventRecorder } from '../client/event-recorder.ts';
 import type { Informer, InformerChange } from '../client/informer.ts';
 import { LeaseRenewer } from '../client/lease.ts';
 import { ListWatchInformer } from '../client/list-watch-informer.ts';
+import { podLabels } from '../cri/runtime.ts';
 import type { ContainerEvent, ContainerRuntime } from '../cri/runtime.ts';
 import { refusalOf } from './admission.ts';
+import { Alarm } from './alarm.ts';
 import { removeOrphans } from './garbage.ts';
 import { makeKubeletMetrics } from './kubelet-metrics.ts';
 import { LogRotation } from './log-rotation.ts';
@@ -33,11 +35,13 @@ import { ProbeManager } from './probes/probe-manager.ts';
 import type { ProbeTransport } from './probes/probe-transport.ts';
 import type { ProbeAttempt, Prober, ProbeUpdate } from './probes/prober.ts';
 import { withProbeResult } from './probe-flags.ts';
+import { Relist } from './relist.ts';
+import type { RuntimeView } from './relist.ts';
+import { withDeadlines } from './runtime-deadlines.ts';
 import { StatusWriter } from './status-writer.ts';
 import { unenforcedFieldsOf } from './unenforced-fields.ts';
 
-const housekeepingMs = 10_000;
-const eventsRetryMs = 1_000;
+const runtimeRetryMs = 1_000;
 export const kubeletVersion = 'v1.34.2';
 
 export interface KubeletDeps {
@@ -107,6 +111,8 @@ export class Kubelet {
   readonly #pods: Informer<Pod>;
   readonly #statuses: StatusWriter;
   readonly #registration: NodeRegistration;
+  readonly #relist: Relist;
+  readonly #houseAlarm: Alarm; // rings when there is a new view of the runtime
   readonly #workers = new Map<string, PodWorker>(); // by pod uid
   readonly #workerDone = new Set<() => void>(); // of those who wait for the shutdown
   #running: Running | undefined;
@@ -115,7 +121,8 @@ export class Kubelet {
 
   constructor(deps: KubeletDeps, options: KubeletOptions) {
     this.#deps = deps;
-    const { client, clock, entropy, log, recorder, runtime, files, transport } = deps;
+    const { client, clock, entropy, log, recorder, files, transport } = deps;
+    const runtime = withDeadlines(deps.runtime, clock);
     const allocatable = options.allocatable ?? options.capacity;
     this.#context = {
       clock,
@@ -146,8 +153,11 @@ export class Kubelet {
       log,
       podOf: ({ metadata }) => this.#pods.get(metadata?.namespace ?? '', metadata?.name ?? ''),
     });
+    this.#houseAlarm = new Alarm(clock, 'kubelet.housekeeping');
+    this.#relist = new Relist(this.#context, (view) => this.#onView(view));
+    const plegProblem = (): string | undefined => this.#relist.problem();
     this.#registration = new NodeRegistration(
-      { client, clock, entropy: this.#context.entropy, log, recorder, runtime },
+      { client, clock, entropy: this.#context.entropy, log, recorder, runtime, plegProblem },
       {
         nodeName: options.nodeName,
         hostname: options.hostname,
@@ -175,7 +185,10 @@ export class Kubelet {
     const scope = new TaskScope(signal);
     const { clock } = this.#deps;
     try {
-      this.#runtimeName = (await this.#deps.runtime.version(scope.signal)).runtimeName;
+      scope.start((inner) => this.#relist.run(inner));
+      scope.start((inner) => this.#registration.run(inner));
+      scope.start((inner) => this.#lease().run(inner));
+      this.#runtimeName = await this.#untilRuntimeAnswers(scope.signal);
       const prober = this.#createProber(scope.signal);
       const sync = new PodSync({
         context: this.#context,
@@ -184,13 +197,12 @@ export class Kubelet {
         networkProblem: () => networkProblemOf(this.#registration.runtime),
       });
       this.#running = { scope, sync, prober, originMonoMs: clock.monoMs() };
-      scope.start((inner) => this.#registration.run(inner));
       scope.start((inner) => this.#watchRuntime(inner));
       scope.start((inner) => this.#statuses.run(inner));
       scope.start((inner) => this.#pods.run(inner));
-      scope.start((inner) => this.#lease().run(inner));
       scope.start((inner) => this.#keepHouse(inner));
-      scope.start((inner) => new LogRotation(this.#context).run(inner));
+      const rotation = new LogRotation(this.#context, () => this.#relist.view?.containers ?? []);
+      scope.start((inner) => rotation.run(inner));
       for (const pod of this.#pods.list()) this.#onPodChange({ previous: undefined, current: pod });
       await untilAborted(scope.signal);
     } finally {
@@ -240,9 +252,23 @@ export class Kubelet {
     });
   }
 
+  /** The runtime's name, which the ids in statuses begin with. One that is down is waited for: the node is not Ready. */
+  async #untilRuntimeAnswers(signal: AbortSignal): Promise<string> {
+    const { clock, log, runtime } = this.#context;
+    for (;;) {
+      try {
+        return (await runtime.version(signal)).runtimeName;
+      } catch (error) {
+        if (signal.aborted || !(error instanceof StatusError)) throw error;
+        log.warn('runtimeNotReached', { error: error.message });
+      }
+      await clock.sleep(runtimeRetryMs, 'kubelet.runtime.version', signal);
+    }
+  }
+
   #createProber(signal: AbortSignal): Prober {
-    const { clock, entropy, transport, runtime, recorder, probeMetrics, log, onProbeAttempt, createProber } =
-      this.#deps;
+    const { clock, entropy, transport, recorder, probeMetrics, log, onProbeAttempt, createProber } = this.#deps;
+    const { runtime } = this.#context;
     const hooks: ProberHooks = {
       podStatus: (podUid) => this.#statuses.statusOf(podUid),
       onUpdate: (update) => this.#onProbeUpdate(update),
@@ -362,15 +388,16 @@ export class Kubelet {
     const { clock, log, runtime } = this.#context;
     for (;;) {
       try {
-        for await (const event of runtime.events(signal)) this.#onRuntimeEvent(event);
+        const events = runtime.events(signal);
+        this.#relist.ring(); // what happened before was not seen
+        for await (const event of events) this.#onRuntimeEvent(event);
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof InvariantError || !(error instanceof StatusError)) throw error;
         log.warn('runtimeEventsLost', { error: error.message });
       }
       if (signal.aborted) return;
-      await clock.sleep(eventsRetryMs, 'kubelet.runtimeEvents.retry', signal);
-      for (const worker of this.#workers.values()) worker.poke(); // what happened meanwhile was not seen
+      await clock.sleep(runtimeRetryMs, 'kubelet.runtimeEvents.retry', signal);
     }
   }
 
@@ -378,18 +405,31 @@ export class Kubelet {
     if (kind === 'stopped') this.#workers.get(podUid)?.onContainerEnded(containerId);
   }
 
-  /** Removes what belongs to no pod of this node: at the start, and every 10 s. */
+  /** Wakes the pods of which something happened that no event told, and whoever looks after the rest. */
+  #onView(view: RuntimeView): void {
+    for (const [podUid, worker] of this.#workers) {
+      const isOwn = ({ labels }: { readonly labels: Readonly<Record<string, string>> }): boolean =>
+        labels[podLabels.podUid] === podUid;
+      worker.onRelist({ sandboxes: view.sandboxes.filter(isOwn), containers: view.containers.filter(isOwn) });
+    }
+    this.#houseAlarm.ring();
+  }
+
+  /** Removes what belongs to no pod of this node: at the start, and after each look at the whole runtime. */
   async #keepHouse(signal: AbortSignal): Promise<void> {
     await this.#pods.synced(signal);
     for (;;) {
+      const { view } = this.#relist;
       try {
-        await removeOrphans(this.#context, (podUid) => this.#workers.has(podUid), signal);
+        if (view !== undefined) {
+          await removeOrphans(this.#context, view, (podUid) => this.#workers.has(podUid), signal);
+        }
         this.#running?.prober.cleanUp(new Set(this.#workers.keys()));
       } catch (error) {
         if (signal.aborted || !(error instanceof StatusError)) throw error;
         this.#context.log.warn('housekeepingFailed', { error: error.message });
       }
-      await this.#context.clock.sleep(housekeepingMs, 'kubelet.housekeeping', signal);
+      await this.#houseAlarm.wait(undefined, signal);
     }
   }
 }

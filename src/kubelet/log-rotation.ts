@@ -10,17 +10,23 @@ const logFilesMax = 5; // containerLogMaxFiles: the current one, and four rotate
 /** Keeps the logs of running containers within bounds (section 7.3). */
 export class LogRotation {
   readonly #context: Pick<NodeContext, 'clock' | 'files' | 'layout' | 'log' | 'runtime'>;
+  readonly #containers: () => readonly RuntimeContainerStatus[];
 
-  constructor(context: Pick<NodeContext, 'clock' | 'files' | 'layout' | 'log' | 'runtime'>) {
+  /** `containers`: as they were not long ago. */
+  constructor(
+    context: Pick<NodeContext, 'clock' | 'files' | 'layout' | 'log' | 'runtime'>,
+    containers: () => readonly RuntimeContainerStatus[],
+  ) {
     this.#context = context;
+    this.#containers = containers;
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, runtime } = this.#context;
+    const { clock } = this.#context;
     for (;;) {
       await clock.sleep(checkMs, 'kubelet.logs.rotate', signal);
       try {
-        for (const container of await runtime.listContainers({}, signal)) {
+        for (const container of this.#containers()) {
           if (container.state === 'running') await this.#rotateIfLarge(container, signal);
         }
       } catch (error) {

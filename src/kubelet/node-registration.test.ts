@@ -55,11 +55,14 @@ test('the status is written when it changes, and every 5 min', async () => {
   const first = heartbeatOf(await world.node());
   await world.clock.advance(60_000);
   assert.equal(heartbeatOf(await world.node()), first);
-  const restart = world.sim.restart(15_000, never);
-  await world.clock.advance(11_000);
+  const restart = world.sim.restart(45_000, never);
+  await world.clock.advance(42_000);
   const down = (await world.node()).status?.conditions?.at(-1);
-  assert.deepEqual([down?.status, down?.reason], ['False', 'KubeletNotReady']);
-  await world.clock.advance(20_000);
+  assert.deepEqual(
+    [down?.status, down?.reason, down?.message],
+    ['False', 'KubeletNotReady', 'container runtime is down'],
+  );
+  await world.clock.advance(15_000);
   await restart;
   const up = await world.node();
   assert.equal(up.status?.conditions?.at(-1)?.status, 'True');

@@ -9,7 +9,7 @@ import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/event-recorder.ts';
 import type { ContainerRuntime } from '../cri/runtime.ts';
 import { Alarm } from './alarm.ts';
-import { conditionEvents, newNode, nodeStatusOf } from './node-status.ts';
+import { conditionEvents, newNode, nodeStatusOf, runtimeProblemsOf } from './node-status.ts';
 import type { NodeFacts, RuntimeFacts } from './node-status.ts';
 import { sameValue } from './status-patch.ts';
 
@@ -29,6 +29,8 @@ export interface NodeRegistrationDeps {
   readonly log: Log;
   readonly recorder: EventRecorder;
   readonly runtime: Pick<ContainerRuntime, 'version' | 'status' | 'listImages'>;
+  /** Why the kubelet cannot see what the runtime has; `undefined`: it can. */
+  readonly plegProblem: () => string | undefined;
 }
 
 /**
@@ -128,24 +130,30 @@ export class NodeRegistration {
 
   /** Asks the runtime how it is. */
   async #look(signal: AbortSignal): Promise<void> {
-    const { runtime } = this.#deps;
-    try {
-      const [version, conditions, images] = await Promise.all([
-        runtime.version(signal),
-        runtime.status(signal),
-        runtime.listImages(signal),
-      ]);
-      this.#runtime = { kind: 'seen', version, conditions, images };
-    } catch (error) {
+    const { clock, log, runtime } = this.#deps;
+    const images = runtime.listImages(signal).catch((error: unknown) => {
       if (signal.aborted || !(error instanceof StatusError)) throw error;
-      this.#runtime = { kind: 'unreachable', message: error.message };
+      return this.#runtime?.images ?? []; // as they were
+    });
+    const [facts, listed] = await Promise.allSettled([
+      Promise.all([runtime.version(signal), runtime.status(signal)]),
+      images,
+    ]);
+    if (listed.status === 'rejected') throw listed.reason;
+    if (facts.status === 'fulfilled') {
+      const [version, conditions] = facts.value;
+      this.#runtime = { version, conditions, images: listed.value, seenMonoMs: clock.monoMs() };
+      return;
     }
+    if (signal.aborted || !(facts.reason instanceof StatusError)) throw facts.reason;
+    log.warn('runtimeStatusUnknown', { error: facts.reason.message });
   }
 
   #statusNow(node: Node | undefined): NodeStatus {
-    const runtime = this.#runtime ?? { kind: 'unreachable', message: 'not asked yet' };
-    const now = formatTime(this.#deps.clock.wallMs());
-    return nodeStatusOf(this.#facts, runtime, node?.status?.conditions ?? [], now);
+    const { clock, plegProblem } = this.#deps;
+    const problems = runtimeProblemsOf(this.#runtime, plegProblem(), clock.monoMs());
+    const now = formatTime(clock.wallMs());
+    return nodeStatusOf(this.#facts, this.#runtime, problems, node?.status?.conditions ?? [], now);
   }
 
   async #update(signal: AbortSignal): Promise<void> {

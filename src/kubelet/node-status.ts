@@ -25,14 +25,12 @@ export interface NodeFacts {
 }
 
 /** What was last seen of the runtime. */
-export type RuntimeFacts =
-  | {
-      readonly kind: 'seen';
-      readonly version: RuntimeVersion;
-      readonly conditions: readonly RuntimeCondition[];
-      readonly images: readonly RuntimeImage[];
-    }
-  | { readonly kind: 'unreachable'; readonly message: string };
+export interface RuntimeFacts {
+  readonly version: RuntimeVersion;
+  readonly conditions: readonly RuntimeCondition[];
+  readonly images: readonly RuntimeImage[];
+  readonly seenMonoMs: number;
+}
 
 /** The Node object to register (section 8.1). */
 export function newNode(facts: NodeFacts, status: NodeStatus): Node {
@@ -57,18 +55,22 @@ export function newNode(facts: NodeFacts, status: NodeStatus): Node {
   };
 }
 
-/** The node's status as it is now; conditions keep their transition time while their status stays. */
+/**
+ * The node's status as it is now; conditions keep their transition time while their status stays. `runtime`: `undefined`
+ * until it has answered. `problems`: why the node is not Ready.
+ */
 export function nodeStatusOf(
   facts: NodeFacts,
-  runtime: RuntimeFacts,
+  runtime: RuntimeFacts | undefined,
+  problems: readonly string[],
   previous: readonly NodeCondition[],
   now: string,
 ): NodeStatus {
-  const version = runtime.kind === 'seen' ? runtime.version : undefined;
+  const version = runtime?.version;
   return {
     capacity: facts.capacity,
     allocatable: facts.allocatable,
-    conditions: nodeConditions(runtime).map((condition) => {
+    conditions: nodeConditions(problems).map((condition) => {
       const before = previous.find(({ type }) => type === condition.type);
       const since = before?.status === condition.status ? before.lastTransitionTime : undefined;
       return { ...condition, lastHeartbeatTime: now, lastTransitionTime: since ?? now };
@@ -84,7 +86,7 @@ export function nodeStatusOf(
       kubeletVersion: facts.kubeletVersion,
       containerRuntimeVersion: version === undefined ? '' : `${version.runtimeName}://${version.runtimeVersion}`,
     },
-    images: runtime.kind === 'seen' ? imagesOf(runtime.images) : [],
+    images: imagesOf(runtime?.images ?? []),
   };
 }
 
@@ -98,8 +100,7 @@ function imagesOf(images: readonly RuntimeImage[]): ContainerImage[] {
 
 type OwnCondition = Pick<NodeCondition, 'type' | 'status' | 'reason' | 'message'>;
 
-function nodeConditions(runtime: RuntimeFacts): OwnCondition[] {
-  const problems = runtimeProblems(runtime);
+function nodeConditions(problems: readonly string[]): OwnCondition[] {
   const ready: OwnCondition =
     problems.length === 0
       ? { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'kubelet is posting ready status' }
@@ -127,16 +128,29 @@ function nodeConditions(runtime: RuntimeFacts): OwnCondition[] {
   ];
 }
 
-function runtimeProblems(runtime: RuntimeFacts): string[] {
-  if (runtime.kind === 'unreachable')
-    return [`container runtime status check may not have completed yet: ${runtime.message}`];
-  return runtime.conditions
-    .filter(({ status }) => !status)
-    .map(({ type, reason, message }) =>
-      type === 'NetworkReady'
-        ? `container runtime network not ready: NetworkReady=false reason:${reason} message:${message}`
-        : `container runtime is down: ${type}=false reason:${reason} message:${message}`,
-    );
+const runtimeSilentMs = 30_000; // upstream: maxWaitForContainerRuntime
+
+/**
+ * Why the runtime makes the node not Ready, in upstream's order and words. `plegProblem`: why it is not known what the
+ * runtime has.
+ */
+export function runtimeProblemsOf(
+  runtime: RuntimeFacts | undefined,
+  plegProblem: string | undefined,
+  nowMonoMs: number,
+): readonly string[] {
+  const pleg = plegProblem === undefined ? [] : [plegProblem];
+  if (runtime === undefined) return ['container runtime status check may not have completed yet', ...pleg];
+  const isSilent = nowMonoMs - runtime.seenMonoMs >= runtimeSilentMs;
+  const bad = runtime.conditions
+    .filter(({ type, status }) => !status && (type === 'RuntimeReady' || type === 'NetworkReady'))
+    .sort((a, b) => (a.type > b.type ? -1 : 1)); // the runtime itself comes first
+  return [...(isSilent ? ['container runtime is down'] : []), ...pleg, ...bad.map(conditionText)];
+}
+
+function conditionText({ type, reason, message }: RuntimeCondition): string {
+  const what = type === 'NetworkReady' ? 'container runtime network not ready' : 'container runtime not ready';
+  return `${what}: ${type}=false reason:${reason} message:${message}`;
 }
 
 // As upstream's aggregate error prints: one bare, several in brackets.
@@ -146,10 +160,8 @@ function joined(problems: readonly string[]): string {
 
 /** Why pods cannot be given a network; `undefined`: they can. */
 export function networkProblemOf(runtime: RuntimeFacts | undefined): string | undefined {
-  if (runtime?.kind !== 'seen') return undefined;
-  const bad = runtime.conditions.find(({ type, status }) => type === 'NetworkReady' && !status);
-  if (bad === undefined) return undefined;
-  return `container runtime network not ready: NetworkReady=false reason:${bad.reason} message:${bad.message}`;
+  const bad = runtime?.conditions.find(({ type, status }) => type === 'NetworkReady' && !status);
+  return bad && conditionText(bad);
 }
 
 /** The words of the event for each status of a condition (section 5.3). */

@@ -8,6 +8,7 @@ import { isTerminalPhase, podUidOf } from './pod-names.ts';
 import { nextPodState } from './pod-state.ts';
 import type { PodEnding, PodEvent, PodState } from './pod-state.ts';
 import type { PodSync, SyncOutcome } from './pod-sync.ts';
+import type { RuntimePod } from './runtime-pod.ts';
 
 const settledRetryMs = 60_000; // upstream: syncFrequency
 const failedRetryMs = 10_000; // upstream: backOffPeriod
@@ -45,6 +46,7 @@ export class PodWorker {
   #hasFailed = false; // the last step, by an error
   readonly #unseenDeaths = new Set<string>(); // ids of containers that ended after the last look at the runtime
   #seenDead: ReadonlySet<string> = new Set(); // at the last look at the runtime
+  #seenAlive = ''; // likewise; as `aliveText` has it
 
   constructor(deps: PodWorkerDeps, pod: Pod) {
     this.#deps = deps;
@@ -95,6 +97,13 @@ export class PodWorker {
     if (this.#seenDead.has(containerId)) return;
     this.#unseenDeaths.add(containerId);
     this.#alarm.ring();
+  }
+
+  /** What the runtime has of it, though no event told: looks again if that is not what the last sync left behind. */
+  onRelist({ sandboxes, containers }: RuntimePod): void {
+    if (this.#state.kind !== 'syncing' || this.#step !== undefined) return;
+    for (const { id, state } of containers) if (state === 'exited') this.onContainerEnded(id);
+    if (this.#seenAlive !== aliveText({ sandboxes, containers })) this.poke();
   }
 
   /** Works until the pod is gone and nothing of it is left, or until `signal` aborts. */
@@ -198,6 +207,7 @@ export class PodWorker {
       pod,
       (seen) => {
         this.#seenDead = new Set(seen.containers.filter(({ state }) => state === 'exited').map(({ id }) => id));
+        this.#seenAlive = aliveText(seen);
         for (const id of [...before, ...this.#seenDead]) this.#unseenDeaths.delete(id);
       },
       signal,
@@ -249,6 +259,13 @@ export class PodWorker {
     this.#alarm.ring();
     this.#deps.onState();
   }
+}
+
+/** The ids of what runs. */
+function aliveText({ sandboxes, containers }: RuntimePod): string {
+  const ready = sandboxes.filter(({ state }) => state === 'ready').map(({ id }) => id);
+  const running = containers.filter(({ state }) => state === 'running').map(({ id }) => id);
+  return [...ready, ...running].sort().join(' ');
 }
 
 const interrupted = new Error('the pod is to be ended'); // told apart by the step's own signal, never shown

@@ -52,6 +52,11 @@ export async function startContainer(
     warn(image.failure.reason);
     return image.failure;
   }
+  const removed = await attempt(() => removeUnstarted(context, site, container, signal), signal);
+  if (removed.kind === 'failed') {
+    warn(removed.message);
+    return { reason: 'CreateContainerError', message: removed.message };
+  }
   const config = await attempt(() => makeConfig(context, site, container, image.imageRef, signal), signal);
   if (config.kind === 'failed') {
     warn(config.message);
@@ -76,6 +81,21 @@ export async function startContainer(
   const { postStart } = container.lifecycle ?? {};
   if (postStart === undefined) return undefined;
   return runPostStart(context, site, container, created.value, postStart, signal);
+}
+
+/**
+ * An instance that was created and not started, as far as anybody knows: its start may yet come to pass when the runtime
+ * answers late. It goes before there is another one, so that never two of them run.
+ */
+async function removeUnstarted(
+  { runtime }: NodeContext,
+  { runtimePod }: StartSite,
+  { name }: Container,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const { id, state } of instancesOf(runtimePod, name)) {
+    if (state === 'created') await runtime.removeContainer(id, signal);
+  }
 }
 
 type Attempt<T> = { readonly kind: 'done'; readonly value: T } | { readonly kind: 'failed'; readonly message: string };
@@ -125,14 +145,16 @@ async function makeConfig(
   return config;
 }
 
-/** One more than the instance before; without one, than the log files and the status remember. */
+/**
+ * One more than the instance before, unless that never ran; without one, than the log files and the status remember.
+ */
 async function nextRestartCount(
   { files, layout }: Pick<NodeContext, 'files' | 'layout'>,
   { pod, runtimePod, shownRestartCountOf }: StartSite,
   { name }: Container,
 ): Promise<number> {
   const [newest] = instancesOf(runtimePod, name);
-  if (newest !== undefined) return restartCountOf(newest) + 1;
+  if (newest !== undefined) return restartCountOf(newest) + (newest.state === 'created' ? 0 : 1);
   const logs = await files.list(`${podLogDirectory(layout, pod)}/${name}`);
   const numbers = logs.map((file) => Number(/^(\d+)\.log/.exec(file)?.[1] ?? -1));
   return Math.max(shownRestartCountOf(name), ...numbers.map((number) => number + 1));
