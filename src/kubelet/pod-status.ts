@@ -183,7 +183,8 @@ function instanceStatus(
     state: instanceState(input, instance, old),
     lastState: {},
     ready: false,
-    restartCount: wasLost ? old.restartCount + 1 : restartCountOf(instance),
+    // Never less than was shown: an instance that was created, never ran and is removed again had the next count.
+    restartCount: wasLost ? old.restartCount + 1 : Math.max(restartCountOf(instance), old?.restartCount ?? 0),
     image: instance.image,
     imageID: instance.imageRef,
     containerID: containerIdText(input.runtimeName, instance.id),
