@@ -1,7 +1,6 @@
 /**
  * The container runtime as the kubelet sees it: the verbs and words of CRI v1 (in camel case), plus `events()`. All
- * implementations pass `test/contract/runtime-suite.ts`: `process/` (local processes), `grpc/` (containerd, CRI-O;
- * later),
+ * implementations pass `test/contract/runtime-suite.ts`: `process/` (local processes), `grpc/` (containerd, CRI-O),
  * `sim/sim-runtime.ts` (scripted containers on the virtual clock).
  *
  * Promised: every id is unique for ever; verbs on an unknown id fail with `NotFound`, except Stop*, Remove*, which
@@ -53,6 +52,9 @@ export interface PodSandboxConfig {
    * made it. Absent: the runtime's own.
    */
   readonly cgroupParent?: string;
+  /** Whether one of its containers will be privileged: without it containerd refuses that one. Default: no. */
+  readonly privileged?: boolean;
+  readonly sysctls?: Readonly<Record<string, string>>;
 }
 
 export interface PodSandboxStatus {
@@ -93,10 +95,14 @@ export interface ContainerSecurityContext {
   readonly noNewPrivs: boolean;
   readonly addCapabilities: readonly string[];
   readonly dropCapabilities: readonly string[];
-  /** `RuntimeDefault` or `Localhost`; absent: unconfined. */
+  /** `RuntimeDefault`, `Unconfined` or `Localhost`; absent: unconfined. */
   readonly seccompProfile?: string;
-  /** Likewise. */
+  /** Of `Localhost`: the file with the profile. */
+  readonly seccompLocalhostPath?: string;
+  /** `RuntimeDefault`, `Unconfined` or `Localhost`; absent: the runtime's default, where the machine has AppArmor. */
   readonly appArmorProfile?: string;
+  /** Of `Localhost`: the name of a loaded profile. */
+  readonly appArmorLocalhostName?: string;
   /** Absent: the runtime's own. */
   readonly seLinuxOptions?: Readonly<Record<string, string | undefined>>;
   /** `Unmasked`; absent: what the runtime hides of /proc. */
@@ -109,6 +115,8 @@ export interface LinuxContainerResources {
   readonly cpuPeriod: number | undefined;
   readonly memoryLimitBytes: number | undefined;
   readonly oomScoreAdj: number | undefined;
+  /** Files of cgroup v2 and what is written to them: `memory.min`. Ignored where the machine has cgroup v1. */
+  readonly unified?: Readonly<Record<string, string>>;
 }
 
 export interface ContainerConfig {

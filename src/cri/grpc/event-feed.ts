@@ -1,0 +1,271 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import { Code } from '@connectrpc/connect';
+import type { Clock } from '../../base/clock.ts';
+import type { Log } from '../../base/log.ts';
+import { StatusError, hasReason, messageOf } from '../../base/status-error.ts';
+import { TaskScope } from '../../base/task-scope.ts';
+import type { ContainerEvents } from '../container-events.ts';
+import { podLabels, type ContainerEvent } from '../runtime.ts';
+import { callMs } from './call-deadlines.ts';
+import { ContainerLedger, type ContainerStage } from './container-ledger.ts';
+import type { ContainerReader } from './container-reader.ts';
+import { containerEventKinds } from './cri-values.ts';
+import { ContainerEventSchema, TaskEventSchema, TaskExitSchema, type Envelope } from './gen/containerd-events_pb.ts';
+import type { ContainerEventResponse } from './gen/cri_pb.ts';
+import type { RpcConnection } from './rpc-connection.ts';
+import { RpcError } from './rpc-errors.ts';
+
+/** Between two listings where the runtime pushes nothing. Upstream: the PLEG's relist period. */
+const pollMs = 1_000;
+/** Between two listings beside a stream of events: a net below it. */
+const safetyMs = 60_000;
+/** After a stream was asked for it may take the runtime this long to send what happens: a listing covers it. */
+const settleMs = 1_000;
+/** Between two attempts to follow the runtime. */
+const retryMs = 1_000;
+/** How long polling goes on before streams are asked for again: the runtime may have been replaced by a newer one. */
+const pollingMs = 300_000;
+/** An exit is reported by the shim; until the runtime's status has it some 10 ms pass. As long as containerd tries. */
+const exitVisibleMsMax = 10_000;
+const exitCheckMsMax = 50;
+/** After a container was reported out of memory until its status says so. */
+const oomVisibleMsMax = 1_000;
+
+const namespace = 'k8s.io'; // of containerd; its CRI part uses this one
+const kindLabel = 'io.cri-containerd.kind';
+const topics = ['/containers/create', '/containers/delete', '/tasks/start', '/tasks/exit', '/tasks/oom'] as const;
+const filters = topics.map((topic) => `namespace==${namespace},topic=="${topic}"`);
+
+interface FeedDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly rpc: RpcConnection;
+  readonly reader: ContainerReader;
+  readonly events: ContainerEvents;
+}
+
+type Source = 'containerd' | 'cri' | 'polling';
+
+/**
+ * Tells of every container's changes as they happen: by containerd's own events, else by CRI's (containerd 1.7, CRI-O),
+ * else by a listing each second. Listings also cover what happened while the runtime could not be reached.
+ */
+export class EventFeed {
+  readonly #deps: FeedDeps;
+  readonly #ledger = new ContainerLedger();
+  readonly #queues = new Map<string, ((signal: AbortSignal) => Promise<void>)[]>(); // by container, in order
+  readonly #sandboxIds = new Set<string>(); // seen in containerd's events; not containers of pods
+  readonly #oomIds = new Set<string>(); // out of memory, not yet ended
+
+  constructor(deps: FeedDeps) {
+    this.#deps = deps;
+  }
+
+  /** Until `signal` aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log, events } = this.#deps;
+    let source: Source = 'containerd';
+    let failure = '';
+    try {
+      for (;;) {
+        const startedMonoMs = clock.monoMs();
+        try {
+          await this.#follow(source, signal);
+        } catch (error) {
+          signal.throwIfAborted();
+          if (!(error instanceof StatusError)) throw error;
+          if (error instanceof RpcError && error.code === Code.Unimplemented && source !== 'polling') {
+            source = source === 'containerd' ? 'cri' : 'polling';
+            continue;
+          }
+          if (error.message !== failure) log.warn('runtimeEventsLost', { error: error.message });
+          failure = error.message;
+        }
+        if (source === 'polling') source = 'containerd';
+        const leftMs = startedMonoMs + retryMs - clock.monoMs();
+        if (leftMs > 0) await clock.sleep(leftMs, 'cri.events.retry', signal);
+      }
+    } catch (error) {
+      events.breakOff(messageOf(error));
+      throw error;
+    }
+  }
+
+  /** Until the stream ends, with listings beside it. */
+  async #follow(source: Source, signal: AbortSignal): Promise<void> {
+    const { clock, rpc } = this.#deps;
+    const scope = new TaskScope(signal);
+    scope.start((inner) => this.#list(source, inner));
+    try {
+      switch (source) {
+        case 'containerd':
+          await rpc.read(
+            scope.signal,
+            (options) => rpc.events.subscribe({ filters }, options),
+            (envelope) => this.#onEnvelope(envelope, scope),
+          );
+          break;
+        case 'cri':
+          await rpc.read(
+            scope.signal,
+            (options) => rpc.runtime.getContainerEvents({}, options),
+            (response) => this.#onResponse(response, scope),
+          );
+          break;
+        case 'polling':
+          await clock.sleep(pollingMs, 'cri.events.polling', scope.signal);
+          break;
+      }
+    } finally {
+      this.#queues.clear();
+      await scope.close();
+    }
+  }
+
+  async #list(source: Source, signal: AbortSignal): Promise<void> {
+    const { clock, log, reader } = this.#deps;
+    for (let isFirst = true; ; isFirst = false) {
+      try {
+        this.#ledger.listingBegins();
+        this.#emit(this.#ledger.listed(await reader.stages(signal)));
+      } catch (error) {
+        if (signal.aborted || !(error instanceof StatusError)) throw error;
+        log.warn('runtimeListingFailed', { error: error.message });
+      }
+      const periodMs = source === 'polling' ? pollMs : isFirst ? settleMs : safetyMs;
+      await clock.sleep(periodMs, 'cri.events.list', signal);
+    }
+  }
+
+  #onEnvelope({ topic, event }: Envelope, scope: TaskScope): void {
+    const value = event?.value ?? new Uint8Array();
+    switch (topic) {
+      case '/containers/create': {
+        const { id } = fromBinary(ContainerEventSchema, value);
+        this.#enqueue(id, scope, (signal) => this.#onStage(id, 'created', signal));
+        break;
+      }
+      case '/tasks/start': {
+        const { containerId } = fromBinary(TaskEventSchema, value);
+        this.#enqueue(containerId, scope, (signal) => this.#onStage(containerId, 'running', signal));
+        break;
+      }
+      case '/tasks/exit': {
+        const { containerId, id } = fromBinary(TaskExitSchema, value);
+        // Commands executed in the container end too.
+        if (id === containerId) this.#enqueue(id, scope, (signal) => this.#onStage(id, 'exited', signal));
+        break;
+      }
+      case '/tasks/oom': {
+        const { containerId } = fromBinary(TaskEventSchema, value);
+        this.#oomIds.add(containerId);
+        this.#deps.reader.changed(containerId);
+        break;
+      }
+      case '/containers/delete': {
+        const { id } = fromBinary(ContainerEventSchema, value);
+        this.#enqueue(id, scope, () => this.#onRemoved(id));
+        break;
+      }
+      default: // not asked for
+    }
+  }
+
+  #onResponse({ containerId, containerEventType, podSandboxStatus }: ContainerEventResponse, scope: TaskScope): void {
+    if (containerId === podSandboxStatus?.id) return; // the sandbox itself
+    const podUid = podSandboxStatus?.metadata?.uid;
+    const kind = containerEventKinds[containerEventType];
+    if (kind === undefined) return;
+    if (kind === 'deleted') {
+      this.#enqueue(containerId, scope, () => this.#onRemoved(containerId));
+      return;
+    }
+    const stage = stageByKind[kind];
+    this.#enqueue(containerId, scope, (signal) => this.#onStage(containerId, stage, signal, podUid));
+  }
+
+  async #onStage(id: string, stage: ContainerStage, signal: AbortSignal, podUid?: string): Promise<void> {
+    const owner = podUid ?? this.#ledger.podUidOf(id) ?? (await this.#lookUp(id, signal));
+    if (owner === undefined) return;
+    if (stage === 'exited') await this.#untilExitIsVisible(id, signal);
+    this.#emit(this.#ledger.reached(id, owner, stage));
+  }
+
+  async #onRemoved(id: string): Promise<void> {
+    this.#sandboxIds.delete(id);
+    this.#oomIds.delete(id);
+    this.#deps.reader.forget(id);
+    this.#emit(this.#ledger.removed(id));
+    await Promise.resolve();
+  }
+
+  /** Of containerd's own record, which is there before the container is known to CRI. `undefined`: not a pod's. */
+  async #lookUp(id: string, signal: AbortSignal): Promise<string | undefined> {
+    if (this.#sandboxIds.has(id)) return undefined;
+    const { rpc } = this.#deps;
+    try {
+      const { container } = await rpc.call('getContainer', callMs, signal, (options) =>
+        rpc.containers.get({ id }, { ...options, headers: { 'containerd-namespace': namespace } }),
+      );
+      const labels = container?.labels ?? {};
+      if (labels[kindLabel] === 'container') return labels[podLabels.podUid] ?? '';
+      this.#sandboxIds.add(id);
+    } catch (error) {
+      if (!hasReason(error, 'NotFound')) throw error; // it is gone again
+    }
+    return undefined;
+  }
+
+  /** Who hears of a death asks for the status next, and must not be told that it runs. */
+  async #untilExitIsVisible(id: string, signal: AbortSignal): Promise<void> {
+    const { clock, reader } = this.#deps;
+    const startedMonoMs = clock.monoMs();
+    for (let delayMs = 2; ; delayMs = Math.min(2 * delayMs, exitCheckMsMax)) {
+      const waitedMs = clock.monoMs() - startedMonoMs;
+      try {
+        const { state, reason } = await reader.container(id, signal);
+        const isOomMissing = this.#oomIds.has(id) && reason !== 'OOMKilled' && waitedMs < oomVisibleMsMax;
+        if (state === 'exited' && !isOomMissing) return;
+      } catch (error) {
+        if (hasReason(error, 'NotFound')) return;
+        throw error;
+      }
+      if (waitedMs > exitVisibleMsMax) return;
+      await clock.sleep(delayMs, 'cri.events.exitVisible', signal);
+    }
+  }
+
+  #emit(events: readonly ContainerEvent[]): void {
+    for (const event of events) this.#deps.events.emit(event);
+  }
+
+  /** What concerns one container happens in order; those of others do not wait for it. */
+  #enqueue(id: string, scope: TaskScope, task: (signal: AbortSignal) => Promise<void>): void {
+    const queue = this.#queues.get(id);
+    if (queue !== undefined) {
+      queue.push(task);
+      return;
+    }
+    const own = [task];
+    this.#queues.set(id, own);
+    scope.start(async (signal) => {
+      try {
+        for (let next = own.shift(); next !== undefined; next = own.shift()) await this.#try(id, next, signal);
+      } finally {
+        if (this.#queues.get(id) === own) this.#queues.delete(id);
+      }
+    });
+  }
+
+  /** One that fails is made up for by the next listing. */
+  async #try(id: string, task: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
+    try {
+      await task(signal);
+    } catch (error) {
+      if (signal.aborted || !(error instanceof StatusError)) throw error;
+      this.#deps.log.warn('runtimeEventFailed', { containerId: id, error: error.message });
+    }
+  }
+}
+
+const stageByKind = { created: 'created', started: 'running', stopped: 'exited' } as const;
