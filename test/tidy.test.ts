@@ -17,7 +17,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   scheduler: ['base', 'api', 'client'],
   controllers: ['base', 'api', 'client'],
   kubelet: ['base', 'api', 'client', 'cri'],
-  sim: ['base', 'store', 'cri', 'client', 'kubelet'],
+  sim: ['base', 'store', 'cri', 'client', 'kubelet', 'apiserver'],
   insight: ['base', 'api', 'client', 'kubelet', 'sim'],
   host: ['base', 'store', 'cri', 'client', 'kubelet', 'apiserver'],
   cli: ['base', 'api', 'client', 'insight', 'main'],

@@ -5,9 +5,9 @@ const evictionSeconds = 300;
 const evictionTaints = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'] as const;
 
 /**
- * What upstream's admission plug-ins add to a pod on creation, in place, after defaulting and before validation:
- * service account, priority, and 300 s of patience with nodes that are not ready or unreachable. Upstream:
- * `ServiceAccount` (without its token volume), `Priority`, `DefaultTolerationSeconds`.
+ * What upstream's admission plug-ins add to a pod on creation, in place, after defaulting and before validation: the
+ * name of its service account (what it gets from that: `admitServiceAccount`), priority, and 300 s of patience with nodes
+ * that are not ready or unreachable. Upstream: `ServiceAccount`, `Priority`, `DefaultTolerationSeconds`.
  */
 export function admitPod(pod: Draft<Pod>): void {
   const spec = (pod.spec ??= { containers: [] });

@@ -1,6 +1,6 @@
 import { defaultPod } from './defaulting-pod.ts';
 import type { Draft } from './draft.ts';
-import type { ConfigMap, Namespace, Node, Pod, Secret } from './gen/types.ts';
+import type { ConfigMap, Namespace, Node, Pod, Secret, TokenRequest } from './gen/types.ts';
 import type { KubernetesObject, ResourceType } from './resources.ts';
 import { setMember } from './set-member.ts';
 
@@ -27,6 +27,7 @@ const defaultersByModel: ReadonlyMap<string, Defaulter> = new Map<string, Defaul
   ['Node', defaulter<Node>(defaultNode)],
   ['Secret', defaulter<Secret>(defaultSecret)],
   ['ConfigMap', defaulter<ConfigMap>(defaultConfigMap)],
+  ['TokenRequest', defaulter<TokenRequest>(defaultTokenRequest)],
 ]);
 
 function defaultNamespace(namespace: Draft<Namespace>): void {
@@ -64,4 +65,11 @@ export function base64OfText(text: string): string {
 /** Empty maps are not written. */
 function defaultConfigMap(configMap: Draft<ConfigMap>): void {
   if (configMap.data !== undefined && Object.keys(configMap.data).length === 0) delete configMap.data;
+}
+
+const tokenSeconds = 3_600;
+
+function defaultTokenRequest(request: Draft<TokenRequest>): void {
+  request.spec ??= { audiences: [] };
+  request.spec.expirationSeconds ??= tokenSeconds;
 }

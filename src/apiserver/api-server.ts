@@ -13,13 +13,15 @@ import { apiVersionOf } from '../api/resources.ts';
 import type { ResourceType } from '../api/resources.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Entropy } from '../base/entropy.ts';
-import type { HttpHandler, HttpRequest, HttpResponse } from '../base/http.ts';
+import type { HttpHandler, HttpRequest, HttpResponse, UserInfo } from '../base/http.ts';
 import type { Log } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { InvariantError, StatusError, hasReason, messageOf } from '../base/status-error.ts';
 import { TaskScope } from '../base/task-scope.ts';
 import { WorkQueue } from '../base/work-queue.ts';
 import type { Store } from '../store/store.ts';
+import { TokenAuthenticator, bearerToken } from './authenticate-token.ts';
+import { AuthenticationRequests } from './authentication-requests.ts';
 import { forbidPath, forbidResource, isPublicPath, isTrusted, unauthorized } from './authorize.ts';
 import { createSystemNamespaces, runDefaultServiceAccounts } from './bootstrap.ts';
 import { runCompaction } from './compaction.ts';
@@ -40,9 +42,10 @@ import { ResourceRequests, verbOf } from './resource-requests.ts';
 import { errorResponse, noSuchPath, wrongMethod } from './respond.ts';
 import { answerReview } from './review-requests.ts';
 import { Router } from './route.ts';
-import type { Route } from './route.ts';
+import type { ResourceRoute, Route } from './route.ts';
 import { servedOf, servedResources, servedTypes, storedTypes } from './served.ts';
 import type { Served } from './served.ts';
+import type { TokenIssuer } from './token-issuer.ts';
 import { WatchCache } from './watch-cache.ts';
 import { WatchFeed, registryPrefix } from './watch-feed.ts';
 
@@ -54,6 +57,8 @@ export interface ApiServerDeps {
   readonly metrics: Metrics;
   /** To the servers of the nodes: for logs and `nodes/proxy`. */
   readonly nodes: NodeTransport;
+  /** Signs and verifies the tokens of service accounts. */
+  readonly tokens: TokenIssuer;
   /** RFC 6902: `applyJsonPatch` of `host/json-patch.ts`. */
   readonly jsonPatch: JsonPatch;
   /** Without it, YAML bodies are answered with 415, and YAML answers with 406. */
@@ -81,6 +86,8 @@ export class ApiServer {
   readonly #feed: WatchFeed;
   readonly #objects: ResourceRequests;
   readonly #paths: PathRequests;
+  readonly #authenticator: TokenAuthenticator;
+  readonly #authentication: AuthenticationRequests;
   readonly #metrics: RequestMetrics;
   readonly #whenReady: Promise<void>;
   #markReady: () => void = () => {};
@@ -105,6 +112,15 @@ export class ApiServer {
       servedOf: (type) => this.#servedOf(type),
     });
     this.#paths = this.#createPaths();
+    const registries = {
+      serviceAccounts,
+      pods: this.#servedOf(resources.pods).registry,
+      secrets: this.#servedOf(resources.secrets).registry,
+      nodes: this.#servedOf(resources.nodes).registry,
+    };
+    this.#authenticator = new TokenAuthenticator({ ...deps, registries });
+    const authenticating = { ...deps, registries, authenticator: this.#authenticator, reader: this.#reader };
+    this.#authentication = new AuthenticationRequests(authenticating);
     this.handle = (request, signal) => this.#handle(request, signal);
   }
 
@@ -128,7 +144,7 @@ export class ApiServer {
   }
 
   #createPaths(): PathRequests {
-    const { store, metrics } = this.#deps;
+    const { store, metrics, tokens } = this.#deps;
     const live: HealthCheck[] = [
       { name: 'ping', check: () => Promise.resolve(undefined) },
       { name: 'log', check: () => Promise.resolve(undefined) },
@@ -145,12 +161,15 @@ export class ApiServer {
       name: 'informer-sync',
       check: () => Promise.resolve(this.#isReady ? undefined : 'the server is starting'),
     };
-    const discovery = new Discovery(servedResources(), this.#options.serverAddress ?? (() => '127.0.0.1:6443'));
+    const serverAddress = this.#options.serverAddress ?? (() => '127.0.0.1:6443');
+    const discovery = new Discovery(servedResources(), serverAddress);
     const gitVersion = this.#options.gitVersion ?? 'v1.34.2+livelet';
     return new PathRequests({
       discovery,
       openApi: new OpenApi(discovery, gitVersion),
       metrics,
+      tokens,
+      serverAddress,
       version: versionInfo(gitVersion),
       liveChecks: live,
       readyChecks: [...live, ready],
@@ -218,7 +237,10 @@ export class ApiServer {
     const labels = this.#metrics.labelsOf(route, verb ?? '', request.method);
     let response: HttpResponse;
     try {
-      response = await this.#answer(request, route, verb, signal);
+      const { user } = request;
+      response = await (user === undefined
+        ? this.#answer(request, await this.#bearerOf(request, signal), route, verb, signal)
+        : this.#answer(request, user, route, verb, signal));
       if (wantsPretty(request)) response = prettyJson(response);
     } catch (error) {
       response = errorResponse(this.#statusError(error, request));
@@ -230,16 +252,25 @@ export class ApiServer {
     return { ...response, body: this.#metrics.counted(labels, body) };
   }
 
+  /** Who sends this request, by its token. */
+  async #bearerOf(request: HttpRequest, signal: AbortSignal): Promise<UserInfo> {
+    const token = bearerToken(request.headers['authorization']);
+    if (token === undefined) throw unauthorized();
+    const verdict = await this.#authenticator.authenticate(token, signal);
+    if (verdict.kind === 'user') return verdict.user;
+    this.#deps.log.warn('tokenRefused', { path: request.path, problem: verdict.problem });
+    throw unauthorized();
+  }
+
   #answer(
     request: HttpRequest,
+    user: UserInfo,
     route: Route,
     verb: ReturnType<typeof verbOf>,
     signal: AbortSignal,
   ): Promise<HttpResponse> | HttpResponse {
-    const { user } = request;
-    if (user === undefined) throw unauthorized();
     if (route.kind === 'path') {
-      if (!isTrusted(user) && !isPublicPath(route.path)) throw forbidPath(user, request.method, route.path);
+      if (!isTrusted(user) && !isPublicPath(user, route.path)) throw forbidPath(user, request.method, route.path);
       return this.#paths.handle(request, route.path, signal);
     }
     if (route.kind === 'unknown') {
@@ -248,9 +279,29 @@ export class ApiServer {
       return review;
     }
     if (verb === undefined) throw wrongMethod();
-    if (!isTrusted(user)) throw forbidResource(user, verb, route);
+    if (!isTrusted(user) && !(route.type === resources.selfsubjectreviews && verb === 'create')) {
+      throw forbidResource(user, verb, route);
+    }
     if (!this.#wasReady) throw starting();
+    const isToken = route.type === resources.serviceaccounts && route.subresource === 'token';
+    if (isToken || authenticationReviews.has(route.type)) return this.#authenticate(request, user, route, verb, signal);
     return this.#objects.handle(request, route, verb, signal);
+  }
+
+  #authenticate(
+    request: HttpRequest,
+    user: UserInfo,
+    route: ResourceRoute,
+    verb: ReturnType<typeof verbOf>,
+    signal: AbortSignal,
+  ): Promise<HttpResponse> {
+    if (route.type === resources.serviceaccounts) {
+      if (verb !== 'create') throw wrongMethod();
+      return this.#authentication.token(request, route, user, signal);
+    }
+    if (route.name !== '') throw noSuchPath();
+    if (verb !== 'create') throw wrongMethod();
+    return this.#authentication.review(request, route, user, signal);
   }
 
   /** What a failure is on the wire. A bug in plain request code is a 500, a line in the log, and a count. */
@@ -271,6 +322,11 @@ export class ApiServer {
     });
   }
 }
+
+const authenticationReviews: ReadonlySet<ResourceType> = new Set<ResourceType>([
+  resources.tokenreviews,
+  resources.selfsubjectreviews,
+]);
 
 const fillPatienceMs = 60_000;
 

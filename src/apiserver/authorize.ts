@@ -15,18 +15,29 @@ const trustedNames: ReadonlySet<string> = new Set([
 
 /** May do everything. */
 export function isTrusted(user: UserInfo): boolean {
-  if (trustedNames.has(user.name)) return true;
-  for (const group of user.groups) {
-    if (group === 'system:masters') return true;
-    if (group === 'system:nodes' && user.name.startsWith('system:node:')) return true;
-  }
-  return false;
+  return trustedNames.has(user.name) || user.groups.includes('system:masters') || nodeNameOf(user) !== undefined;
+}
+
+const nodePrefix = 'system:node:';
+
+/** The node whose kubelet this is; `undefined`: it is somebody else. Upstream: `nodeidentifier`. */
+export function nodeNameOf({ name, groups }: UserInfo): string | undefined {
+  return groups.includes('system:nodes') && name.startsWith(nodePrefix) ? name.slice(nodePrefix.length) : undefined;
 }
 
 const publicPaths = ['/api', '/apis', '/healthz', '/livez', '/readyz', '/version', '/openapi'];
 
-/** Whether any authenticated user may read this path that is no object. Upstream: `system:discovery`. */
-export function isPublicPath(path: string): boolean {
+/** Where whoever gets a token finds the key to check it with. */
+export const issuerPaths = { configuration: '/.well-known/openid-configuration', keys: '/openid/v1/jwks' } as const;
+
+/**
+ * Whether any authenticated user may read this path that is no object; some only service accounts. Upstream:
+ * `system:discovery`, `system:service-account-issuer-discovery`.
+ */
+export function isPublicPath(user: UserInfo, path: string): boolean {
+  if (path === issuerPaths.configuration || path === issuerPaths.keys) {
+    return user.groups.includes('system:serviceaccounts');
+  }
   return publicPaths.some((open) => path === open || path.startsWith(`${open}/`));
 }
 

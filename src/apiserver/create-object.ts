@@ -1,4 +1,5 @@
 /** Creating objects: server fields, admission, validation, and the write. */
+import { admitServiceAccount, mirrorPodProblem } from '../api/admission-service-account.ts';
 import { applyDefaults } from '../api/defaulting.ts';
 import type { Draft } from '../api/draft.ts';
 import { invalidError } from '../api/field-error.ts';
@@ -6,6 +7,7 @@ import type { Namespace, Pod } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
 import { validateCreate } from '../api/validation/validate.ts';
 import type { Clock } from '../base/clock.ts';
+import { randomNameSuffix } from '../base/entropy.ts';
 import type { Entropy } from '../base/entropy.ts';
 import { StatusError, hasReason } from '../base/status-error.ts';
 import type { Compare, WriteOp } from '../store/store.ts';
@@ -19,6 +21,10 @@ import { encodeStored } from './stored-object.ts';
 
 /** Upstream: RetryGenerateName. */
 const generatedNameTriesMax = 8;
+/** Comes with its namespace, or soon after somebody deleted it. Upstream: 10 tries. */
+const defaultAccount = 'default';
+const defaultAccountTriesMax = 10;
+const defaultAccountRetryMs = 100; // and up to as much again
 /** How often a create is tried again because its namespace changed meanwhile. */
 const namespaceTriesMax = 5;
 
@@ -117,13 +123,24 @@ export class ObjectCreator {
 
   /** Upstream: the admission plugin ServiceAccount. */
   async #admitPod(namespace: string, object: FullObject, signal: AbortSignal): Promise<void> {
-    if (object.metadata.annotations?.[mirrorAnnotation] !== undefined) return;
-    // The caller looked at its kind.
-    const account = (object as Pod).spec?.serviceAccountName ?? 'default';
-    const found = await this.#lookUp(this.#deps.serviceAccounts, namespace, account, true, signal);
-    if (found !== undefined) return;
-    const text = `error looking up service account ${namespace}/${account}: serviceaccount "${account}" not found`;
-    throw forbidden(resources.pods, object.metadata.name ?? '', text);
+    // The caller looked at its kind, and nobody else has it.
+    const pod = object as Draft<Pod>;
+    const isMirror = object.metadata.annotations?.[mirrorAnnotation] !== undefined;
+    const problem = isMirror ? mirrorPodProblem(pod) : await this.#admitAccount(namespace, pod, signal);
+    if (problem !== undefined) throw forbidden(resources.pods, object.metadata.name ?? '', problem);
+  }
+
+  async #admitAccount(namespace: string, pod: Draft<Pod>, signal: AbortSignal): Promise<string | undefined> {
+    const { serviceAccounts, clock, entropy } = this.#deps;
+    const name = pod.spec?.serviceAccountName ?? defaultAccount;
+    for (let tries = 1; ; tries++) {
+      const found = await this.#lookUp(serviceAccounts, namespace, name, true, signal);
+      if (found !== undefined) return admitServiceAccount(pod, found.object, () => randomNameSuffix(entropy, 5));
+      if (name !== defaultAccount || tries >= defaultAccountTriesMax) break;
+      const delayMs = defaultAccountRetryMs * (1 + entropy.unit());
+      await clock.sleep(delayMs, 'apiserver.admission.serviceAccount', signal);
+    }
+    return `error looking up service account ${namespace}/${name}: serviceaccount "${name}" not found`;
   }
 
   /** From the cache if it `mayBeStale`; from the store what is not there. */
@@ -149,7 +166,7 @@ export class ObjectCreator {
   }
 
   newServiceAccount(namespace: string): FullObject {
-    const account: Draft<FullObject> = { metadata: { name: 'default', namespace } };
+    const account: Draft<FullObject> = { metadata: { name: defaultAccount, namespace } };
     fillNewMeta(account, this.#deps.entropy, this.#deps.clock.wallMs());
     return account;
   }

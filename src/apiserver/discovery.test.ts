@@ -6,6 +6,7 @@ import type { Json } from '../../test/support/api-calls.ts';
 import { noLog } from '../base/log.ts';
 import { noMetrics } from '../base/metrics.ts';
 import { SeededEntropy } from '../sim/seeded-entropy.ts';
+import { SimTokenIssuer } from '../sim/sim-token-issuer.ts';
 import { VirtualClock } from '../sim/virtual-clock.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import { ApiServer } from './api-server.ts';
@@ -45,6 +46,7 @@ test('what is in discovery is as Kubernetes 1.34 has it, but only what is served
     'pods/status',
     'secrets',
     'serviceaccounts',
+    'serviceaccounts/token',
   ]);
   await api.close();
 });
@@ -103,6 +105,7 @@ test('a server that has not begun to run is alive, but not ready, and says so', 
     metrics: noMetrics,
     nodes: () => Promise.reject(new Error('no nodes')),
     jsonPatch: (document) => document,
+    tokens: new SimTokenIssuer('x'),
   });
   const get = async (path: string) => {
     const request = { method: 'GET', path, query: new URLSearchParams(), headers: {}, body: '', user: admin };

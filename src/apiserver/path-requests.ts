@@ -1,10 +1,13 @@
 /** Answers requests about the server itself: discovery, version, health, metrics, OpenAPI. */
 import type { HttpRequest, HttpResponse } from '../base/http.ts';
 import type { Metrics } from '../base/metrics.ts';
+import { issuerPaths } from './authorize.ts';
 import { hashOf } from './content-hash.ts';
 import type { Discovery } from './discovery.ts';
 import type { OpenApi } from './openapi.ts';
 import { jsonResponse, noSuchPath, textResponse, wrongMethod } from './respond.ts';
+import { tokenIssuerName } from './token-issuer.ts';
+import type { TokenIssuer } from './token-issuer.ts';
 
 export interface HealthCheck {
   readonly name: string;
@@ -16,6 +19,9 @@ export interface PathRequestsDeps {
   readonly discovery: Discovery;
   readonly openApi: OpenApi;
   readonly metrics: Metrics;
+  readonly tokens: TokenIssuer;
+  /** `HOST:PORT` that clients reach us at. */
+  readonly serverAddress: () => string;
   readonly version: object;
   readonly liveChecks: readonly HealthCheck[];
   /** The live checks, and whether it is ready to serve. */
@@ -34,7 +40,7 @@ export class PathRequests {
     const groups = this.#deps.discovery.groupVersionNames().filter((name) => name.includes('/'));
     const apis = groups.flatMap((name) => [`/apis/${name.slice(0, name.indexOf('/'))}`, `/apis/${name}`]);
     return ['/api', '/api/v1', '/apis', ...apis, '/healthz', '/livez', '/metrics', '/openapi/v2', '/openapi/v3']
-      .concat(['/readyz', '/version'])
+      .concat(['/readyz', '/version', issuerPaths.configuration, issuerPaths.keys])
       .sort();
   }
 
@@ -61,9 +67,35 @@ export class PathRequests {
         return this.#metrics();
       case 'openapi':
         return this.#deps.openApi.handle(request, rest);
+      case 'openid':
+      case '.well-known':
+        return this.#issuer(path);
       default:
         throw noSuchPath();
     }
+  }
+
+  /** Upstream: `OpenIDMetadataServer`. */
+  async #issuer(path: string): Promise<HttpResponse> {
+    const { tokens, serverAddress } = this.#deps;
+    const { keySet, algorithm } = await tokens.publicKeys();
+    const headers = { 'cache-control': 'public, max-age=3600' };
+    if (path === issuerPaths.keys) {
+      return {
+        status: 200,
+        headers: { ...headers, 'content-type': 'application/jwk-set+json' },
+        body: JSON.stringify(keySet),
+      };
+    }
+    if (path !== issuerPaths.configuration) throw noSuchPath();
+    const body = JSON.stringify({
+      issuer: tokenIssuerName,
+      jwks_uri: `https://${serverAddress()}${issuerPaths.keys}`,
+      response_types_supported: ['id_token'],
+      subject_types_supported: ['public'],
+      id_token_signing_alg_values_supported: [algorithm],
+    });
+    return { status: 200, headers: { ...headers, 'content-type': 'application/json' }, body };
   }
 
   async #metrics(): Promise<HttpResponse> {

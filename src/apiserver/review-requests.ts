@@ -1,6 +1,6 @@
 /**
- * Questions that are no objects: who am I, what may I do (`kubectl auth`), and which custom kinds there are (none;
- * kubectl asks when it meets a kind that it does not know).
+ * Questions that are no objects: what may I do (`kubectl auth can-i`), and which custom kinds there are (none; kubectl
+ * asks when it meets a kind that it does not know).
  */
 import { isJsonObject } from '../api/patch/merge-patch.ts';
 import type { HttpRequest, HttpResponse, UserInfo } from '../base/http.ts';
@@ -11,7 +11,6 @@ import { jsonResponse, wrongMethod } from './respond.ts';
 
 const customKindsPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const authorization = 'authorization.k8s.io/v1';
-const authentication = 'authentication.k8s.io/v1';
 
 type Review = (spec: unknown, user: UserInfo) => object;
 
@@ -19,7 +18,6 @@ type Review = (spec: unknown, user: UserInfo) => object;
 const reviews: ReadonlyMap<string, readonly [apiVersion: string, kind: string, review: Review]> = new Map([
   [`/apis/${authorization}/selfsubjectaccessreviews`, [authorization, 'SelfSubjectAccessReview', reviewAccess]],
   [`/apis/${authorization}/selfsubjectrulesreviews`, [authorization, 'SelfSubjectRulesReview', reviewRules]],
-  [`/apis/${authentication}/selfsubjectreviews`, [authentication, 'SelfSubjectReview', reviewSelf]],
 ]);
 
 /** `undefined`: the path is none of these. Any authenticated user may ask. */
@@ -65,7 +63,7 @@ function reviewAccess(spec: unknown, user: UserInfo): object {
   const attributes = isJsonObject(spec) ? spec['nonResourceAttributes'] : undefined;
   const path = isJsonObject(attributes) ? attributes['path'] : undefined;
   const verb = isJsonObject(attributes) ? attributes['verb'] : undefined;
-  return { allowed: typeof path === 'string' && verb === 'get' && isPublicPath(path) };
+  return { allowed: typeof path === 'string' && verb === 'get' && isPublicPath(user, path) };
 }
 
 function reviewRules(_spec: unknown, user: UserInfo): object {
@@ -73,13 +71,15 @@ function reviewRules(_spec: unknown, user: UserInfo): object {
   return isTrusted(user)
     ? { ...everything, nonResourceRules: [{ verbs: ['*'], nonResourceURLs: ['*'] }], incomplete: false }
     : {
-        resourceRules: [],
+        resourceRules: [
+          {
+            verbs: ['create'],
+            apiGroups: ['authorization.k8s.io'],
+            resources: ['selfsubjectaccessreviews', 'selfsubjectrulesreviews'],
+          },
+          { verbs: ['create'], apiGroups: ['authentication.k8s.io'], resources: ['selfsubjectreviews'] },
+        ],
         nonResourceRules: [{ verbs: ['get'], nonResourceURLs: ['/api', '/apis', '/healthz', '/version'] }],
         incomplete: false,
       };
-}
-
-function reviewSelf(_spec: unknown, user: UserInfo): object {
-  const groups = user.groups.includes('system:authenticated') ? user.groups : [...user.groups, 'system:authenticated'];
-  return { userInfo: { username: user.name, groups } };
 }

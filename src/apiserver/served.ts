@@ -39,6 +39,9 @@ const subresourcesByResource: Readonly<Record<string, readonly ServedSubresource
     { name: 'log', kind: 'Pod', verbs: ['get'] },
   ],
   nodes: [{ name: 'proxy', kind: 'NodeProxyOptions', verbs: ['create', 'delete', 'get', 'patch', 'update'] }],
+  serviceaccounts: [
+    { name: 'token', kind: 'TokenRequest', group: 'authentication.k8s.io', version: 'v1', verbs: ['create'] },
+  ],
   namespaces: [{ name: 'finalize', kind: 'Namespace', verbs: ['update'] }],
 };
 

@@ -8,14 +8,18 @@
 import type { ByteStream } from './byte-stream.ts';
 
 /**
- * Who asks, as found by the adapter from the client certificate, or set by an in-process client. Upstream:
- * `user.Info`.
+ * Who asks, as found by the adapter from the client certificate, by the API server from a bearer token, or set by an
+ * in-process client. Upstream: `user.Info`.
  */
 export interface UserInfo {
   /** E.g. `system:kube-scheduler`, `system:node:NAME`, `kubernetes-admin`. */
   readonly name: string;
   /** E.g. `system:masters`. */
   readonly groups: readonly string[];
+  /** Of a service account. */
+  readonly uid?: string;
+  /** What else is known, e.g. the pod that a token is bound to. */
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
 export interface HttpRequest {

@@ -12,6 +12,7 @@ import path from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { messageOf, StatusError } from '../base/status-error.ts';
+import { readSecretFile, writeSecretFile } from './secret-file.ts';
 import { writeCertificate } from './x509.ts';
 
 export interface PkiOptions {
@@ -110,7 +111,7 @@ export async function ensurePki(
 }
 
 async function ensureAuthority(file: string, nowWallMs: number, log: Log): Promise<Identity> {
-  const text = readSecret(file);
+  const text = readSecretFile(file);
   if (text === undefined) {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const certPem = await writeCertificate({
@@ -148,7 +149,7 @@ async function ensureAuthority(file: string, nowWallMs: number, log: Log): Promi
 }
 
 async function ensureLeaf(file: string, wanted: Wanted, ca: Identity, nowWallMs: number, log: Log): Promise<Identity> {
-  const text = readSecret(file);
+  const text = readSecretFile(file);
   const found = text === undefined ? 'missing' : parseIdentity(text);
   const reason = typeof found === 'string' ? found : unfitness(found.certificate, wanted, ca, nowWallMs);
   if (typeof found !== 'string' && reason === undefined) return found;
@@ -202,47 +203,9 @@ function parseIdentity(text: string): Identity | string {
   }
 }
 
-/** The text of the file, which nobody else may read from now on; `undefined` if there is none. */
-function readSecret(file: string): string | undefined {
-  let descriptor: number;
-  try {
-    descriptor = fs.openSync(file, 'r');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
-  try {
-    if ((fs.fstatSync(descriptor).mode & 0o077) !== 0) fs.fchmodSync(descriptor, 0o600);
-    return fs.readFileSync(descriptor, 'utf8');
-  } finally {
-    fs.closeSync(descriptor);
-  }
-}
-
 /** Writes both into the file, which then holds either the old or the new, whenever the computer stops. */
 function keep(file: string, certPem: string, key: KeyObject): Identity {
   const keyPem = String(key.export({ type: 'pkcs8', format: 'pem' }));
-  const temporary = `${file}.new`;
-  fs.rmSync(temporary, { force: true });
-  const descriptor = fs.openSync(temporary, 'wx', 0o600);
-  try {
-    fs.writeFileSync(descriptor, certPem + keyPem);
-    fs.fsyncSync(descriptor);
-  } finally {
-    fs.closeSync(descriptor);
-  }
-  fs.renameSync(temporary, file);
-  syncDirectory(path.dirname(file));
+  writeSecretFile(file, certPem + keyPem);
   return { certificate: new X509Certificate(certPem), certPem, key, keyPem };
-}
-
-/** Makes the new name durable. */
-function syncDirectory(directory: string): void {
-  if (process.platform === 'win32') return; // directories cannot be opened there
-  const descriptor = fs.openSync(directory, 'r');
-  try {
-    fs.fsyncSync(descriptor);
-  } finally {
-    fs.closeSync(descriptor);
-  }
 }

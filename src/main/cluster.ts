@@ -10,6 +10,7 @@ import { ensurePki } from '../host/pki.ts';
 import type { Pki } from '../host/pki.ts';
 import { HostProbeTransport } from '../host/probe-transport.ts';
 import { renderKubeconfig } from '../host/render-kubeconfig.ts';
+import { openTokenIssuer } from '../host/token-issuer.ts';
 import { yamlCodec } from '../host/yaml-codec.ts';
 import { PrometheusMetrics } from '../host/prometheus-metrics.ts';
 import { HttpsListener } from '../apiserver/http/https-listener.ts';
@@ -33,7 +34,8 @@ import type { Store } from '../store/store.ts';
 import { startControlPlane } from './control-plane.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { hostCapacity, hostInfo, hostIp, hostNodeName } from './host-facts.ts';
-import { openProcessRuntime } from './runtimes.ts';
+import type { RuntimeChoice } from './runtime-choice.ts';
+import { openRuntime } from './runtimes.ts';
 import type { OpenedRuntime } from './runtimes.ts';
 
 /** How to start a cluster; every field has a default that suits a test. */
@@ -49,8 +51,8 @@ export interface ClusterOptions {
   readonly port?: number;
   /** Name of the one node, an RFC 1123 subdomain. Default: this computer's host name. */
   readonly nodeName?: string;
-  /** What runs the containers. Default `process`: local processes. */
-  readonly runtime?: 'process';
+  /** What runs the containers. Default `process`: local processes. Else see `RuntimeChoice`. */
+  readonly runtime?: RuntimeChoice;
   /** Default: silence. */
   readonly log?: Log;
   /** Called for every attempt of every probe on this node. Must be quick and must not throw. */
@@ -67,6 +69,8 @@ export interface ClusterHandle {
   readonly kubeconfigPath: string;
   readonly dataDir: string;
   readonly nodeName: string;
+  /** What runs the containers: `process`, or the socket `unix:///...`. */
+  readonly runtime: string;
   /** Administrator's client, in process. */
   readonly client: Client;
   /** What its user should know once: e.g. that the kernel does not permit PID namespaces. Usually empty. */
@@ -78,6 +82,12 @@ export interface ClusterHandle {
    * stay in `dataDir`, and a later start runs their pods again. Idempotent.
    */
   stop(graceMs?: number): Promise<void>;
+  /**
+   * Ends everything but the containers; resolves to how many run on. The next start with this `dataDir` takes them over as
+   * they are, as it does after this process was killed. Where they cannot outlive it (`runtime: 'process'`, or no
+   * `dataDir` to come back to) this is `stop()`. Upstream: a kubelet that is stopped.
+   */
+  leave(): Promise<number>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -164,6 +174,7 @@ async function startClusterIn(opened: Opened, options: ClusterOptions): Promise<
       ...parts,
       metrics,
       jsonPatch: applyJsonPatch,
+      tokens: openTokenIssuer(dataDir, { log }),
       yaml: yamlCodec,
       async nodes(name, request, signal) {
         const handle = nodeHandlers.get(name);
@@ -207,32 +218,63 @@ async function startClusterIn(opened: Opened, options: ClusterOptions): Promise<
       kubeconfigPath,
       dataDir,
       nodeName,
+      runtime: parts.openedRuntime.name,
       client,
       notices: parts.openedRuntime.notices,
     },
-    (graceMs) => kubelet.shutdown(graceMs, new AbortController().signal),
+    endingOf(parts, kubelet, options),
   );
 }
 
-type HandleFacts = Omit<ClusterHandle, 'stopped' | 'stop' | typeof Symbol.asyncDispose>;
+/** What becomes of the containers. */
+interface Ending {
+  /** Ends them all, gracefully. */
+  end(graceMs: number): Promise<void>;
+  /** How many will run on; `undefined`: they cannot. */
+  leave(): Promise<number | undefined>;
+}
 
-function clusterHandle(
-  opened: Opened,
-  scope: TaskScope,
-  facts: HandleFacts,
-  endContainers: (graceMs: number) => Promise<void>,
-): ClusterHandle {
-  let stopping: Promise<void> | undefined;
-  const stop = (graceMs = stopGraceMsDefault): Promise<void> => {
-    stopping ??= (async () => {
+function endingOf({ openedRuntime, scope }: Parts, kubelet: Kubelet, { dataDir }: ClusterOptions): Ending {
+  const { runtime, containersOutlive } = openedRuntime;
+  return {
+    async end(graceMs) {
+      const { signal } = new AbortController();
+      await kubelet.shutdown(graceMs, signal);
+      if (!containersOutlive || dataDir !== undefined) return;
+      // Nobody will come back for what is left of them.
+      const sandboxes = await runtime.listPodSandboxes({}, signal);
+      await Promise.all(sandboxes.map(({ id }) => runtime.removePodSandbox(id, signal)));
+    },
+    async leave() {
+      if (!containersOutlive || dataDir === undefined) return undefined;
+      const containers = await runtime.listContainers({}, scope.signal);
+      return containers.filter(({ state }) => state === 'running').length;
+    },
+  };
+}
+
+type HandleFacts = Omit<ClusterHandle, 'stopped' | 'stop' | 'leave' | typeof Symbol.asyncDispose>;
+
+function clusterHandle(opened: Opened, scope: TaskScope, facts: HandleFacts, ending: Ending): ClusterHandle {
+  let closing: Promise<number> | undefined;
+  const close = (first: () => Promise<number>): Promise<number> => {
+    closing ??= (async () => {
       try {
-        if (scope.failure === undefined) await endContainers(graceMs);
+        return scope.failure === undefined ? await first() : 0;
       } finally {
         await opened.close();
       }
     })();
-    return stopping;
+    return closing;
   };
+  const end = async (graceMs: number): Promise<number> => {
+    await ending.end(graceMs);
+    return 0;
+  };
+  const stop = async (graceMs = stopGraceMsDefault): Promise<void> => {
+    await close(() => end(graceMs));
+  };
+  const leave = (): Promise<number> => close(async () => (await ending.leave()) ?? (await end(stopGraceMsDefault)));
   const stopped = new Promise<void>((resolve, reject) => {
     const onAbort = (): void => {
       stop().then(resolve, reject);
@@ -240,7 +282,7 @@ function clusterHandle(
     scope.signal.addEventListener('abort', onAbort, { once: true });
   });
   stopped.catch(() => {}); // also told by stop(); nobody need listen here
-  return { ...facts, stopped, stop, [Symbol.asyncDispose]: () => stop() };
+  return { ...facts, stopped, stop, leave, [Symbol.asyncDispose]: () => stop() };
 }
 
 /** Directory, runtime, certificates and store. */
@@ -258,7 +300,8 @@ async function openParts(opened: Opened, options: ClusterOptions): Promise<Parts
   const scope = new TaskScope();
   const notices = new ContainerNotices();
   const onNotice = (notice: ContainerNotice): void => notices.tell(notice);
-  const opening = openProcessRuntime({ clock, entropy, log }, { dataDir, onNotice }, scope.signal);
+  const runtime = options.runtime ?? 'process';
+  const opening = openRuntime(runtime, { clock, entropy, log }, { dataDir, onNotice }, scope.signal);
   opened.add(async () => (await opening).close());
   const pki = await ensurePki(dataDir, { nodeName, ipAddresses: [] }, { clock, log });
   const openedRuntime = await opening;
@@ -318,10 +361,10 @@ function startKubelet(parts: Parts, plane: ControlPlane, options: ClusterOptions
 
 async function untilNodeReady(client: Client, nodeName: string, { clock, scope }: Parts): Promise<void> {
   const waiting = new TaskScope(scope.signal);
-  const late = new StatusError('Timeout', `node ${nodeName} was not Ready within ${readyMsMax / 1_000} s`);
+  let why = '';
   waiting.start(async (signal) => {
     await clock.sleep(readyMsMax, 'cluster.ready', signal);
-    throw late;
+    throw new StatusError('Timeout', `node ${nodeName} was not Ready within ${readyMsMax / 1_000} s${why}`);
   });
   const found = new Error('found');
   waiting.start(async (signal) => {
@@ -330,6 +373,7 @@ async function untilNodeReady(client: Client, nodeName: string, { clock, scope }
       if (event.type === 'BOOKMARK') continue;
       const ready = event.object.status?.conditions?.find(({ type }) => type === 'Ready');
       if (ready?.status === 'True') throw found;
+      if (ready?.message !== undefined) why = `: ${ready.message}`;
     }
   });
   await new Promise<void>((resolve) => {

@@ -8,6 +8,7 @@ import { StatusError } from '../../src/base/status-error.ts';
 import { TaskScope } from '../../src/base/task-scope.ts';
 import { applyJsonPatch } from '../../src/host/json-patch.ts';
 import { SeededEntropy } from '../../src/sim/seeded-entropy.ts';
+import { SimTokenIssuer } from '../../src/sim/sim-token-issuer.ts';
 import { VirtualClock, settle } from '../../src/sim/virtual-clock.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 
@@ -84,6 +85,7 @@ export async function startApi(deps: Partial<ApiServerDeps> = {}, options: ApiSe
       metrics: noMetrics,
       nodes: () => Promise.reject(new StatusError('ServiceUnavailable', 'no node servers here')),
       jsonPatch: applyJsonPatch,
+      tokens: new SimTokenIssuer('api'),
       ...deps,
     },
     options,

@@ -12,6 +12,7 @@ import { inProcessClient } from '../../src/client/in-process-client.ts';
 import { ListWatchInformer } from '../../src/client/list-watch-informer.ts';
 import { applyJsonPatch } from '../../src/host/json-patch.ts';
 import { SeededEntropy } from '../../src/sim/seeded-entropy.ts';
+import { SimTokenIssuer } from '../../src/sim/sim-token-issuer.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 
@@ -32,6 +33,7 @@ export async function startApiWorld(seed: string, log: Log = noLog) {
     metrics: noMetrics,
     nodes: () => Promise.reject(new StatusError('ServiceUnavailable', 'no node servers here')),
     jsonPatch: applyJsonPatch,
+    tokens: new SimTokenIssuer(seed),
   });
   const scope = new TaskScope();
   scope.start((signal) => server.run(signal));

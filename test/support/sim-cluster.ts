@@ -22,6 +22,7 @@ import { SeededEntropy } from '../../src/sim/seeded-entropy.ts';
 import { SimNetwork } from '../../src/sim/sim-network.ts';
 import { SimNodeFiles } from '../../src/sim/sim-node-files.ts';
 import { SimRuntime } from '../../src/sim/sim-runtime.ts';
+import { SimTokenIssuer } from '../../src/sim/sim-token-issuer.ts';
 import { tutorialImages, tutorialRules } from '../../src/sim/tutorial-scripts.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
@@ -81,6 +82,7 @@ export async function startSimCluster(seed: string, options: SimClusterOptions =
       log,
       metrics: noMetrics,
       jsonPatch: applyJsonPatch,
+      tokens: new SimTokenIssuer(seed),
       nodes(name, request, signal) {
         const handle = nodeHandlers.get(name);
         if (handle !== undefined) return handle(request, signal);

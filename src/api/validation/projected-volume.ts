@@ -52,16 +52,17 @@ function checkKeyedSource(
 function checkToken(errors: Errors, volumePath: string, path: string, source: VolumeProjection): void {
   const token = source.serviceAccountToken;
   if (token === undefined) return;
-  const { expirationSeconds = 0 } = token;
-  const at = `${path}.expirationSeconds`;
-  if (expirationSeconds < tokenSecondsMin) {
-    errors.push(invalid(at, expirationSeconds, 'may not specify a duration less than 10 minutes'));
-  }
-  if (expirationSeconds > tokenSecondsMax) {
-    errors.push(invalid(at, expirationSeconds, 'may not specify a duration larger than 2^32 seconds'));
-  }
+  checkTokenSeconds(errors, `${path}.expirationSeconds`, token.expirationSeconds);
   if (token.path === '') errors.push(required(`${volumePath}.path`));
   else checkNonReservedPath(errors, `${volumePath}.path`, token.path);
+}
+
+/** How long a token is to be good. */
+export function checkTokenSeconds(errors: Errors, path: string, seconds = 0): void {
+  if (seconds < tokenSecondsMin) errors.push(invalid(path, seconds, 'may not specify a duration less than 10 minutes'));
+  if (seconds > tokenSecondsMax) {
+    errors.push(invalid(path, seconds, 'may not specify a duration larger than 2^32 seconds'));
+  }
 }
 
 function checkTrustBundle(errors: Errors, path: string, source: VolumeProjection, note: Note): void {

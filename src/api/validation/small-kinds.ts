@@ -1,7 +1,8 @@
 import { forbidden, invalid, notSupported, required, tooLong } from '../field-error.ts';
-import type { Binding, ConfigMap, Lease, Namespace, Secret, ServiceAccount } from '../gen/types.ts';
+import type { Binding, ConfigMap, Lease, Namespace, Secret, ServiceAccount, TokenRequest } from '../gen/types.ts';
 import { byteLength, configMapKeyProblems, qualifiedNameProblems } from '../names.ts';
 import { addInvalid, checkImmutable, checkMetadata, checkMetadataUpdate, type Errors } from './metadata.ts';
+import { checkTokenSeconds } from './projected-volume.ts';
 import { sameValue } from './same-value.ts';
 
 const dataBytesMax = 1024 * 1024;
@@ -151,4 +152,9 @@ export function checkBinding(errors: Errors, binding: Binding): void {
   const { kind = '', name = '' } = binding.target;
   if (kind !== '' && kind !== 'Node') errors.push(notSupported('target.kind', kind, ['Node', '<empty>']));
   if (name === '') errors.push(required('target.name'));
+}
+
+/** Upstream: `ValidateTokenRequest`. */
+export function checkTokenRequest(errors: Errors, { spec }: TokenRequest): void {
+  checkTokenSeconds(errors, 'spec.expirationSeconds', spec.expirationSeconds);
 }

@@ -10,6 +10,7 @@ import type {
   Pod,
   Secret,
   ServiceAccount,
+  TokenRequest,
 } from '../gen/types.ts';
 import type { KubernetesObject, ResourceType } from '../resources.ts';
 import { checkEvent, checkEventsV1, checkEventsV1Update } from './event.ts';
@@ -28,6 +29,7 @@ import {
   checkSecret,
   checkSecretUpdate,
   checkServiceAccount,
+  checkTokenRequest,
 } from './small-kinds.ts';
 
 type CheckNew<T> = (errors: Errors, object: T) => void;
@@ -62,6 +64,7 @@ const rulesByModel: ReadonlyMap<string, AnyRules> = new Map<string, AnyRules>([
   ['EventsV1Event', rules<EventsV1Event>({ create: checkEventsV1, update: checkEventsV1Update })],
   ['Lease', rules<Lease>({ create: checkLease, update: checkLeaseUpdate })],
   ['ConfigMap', rules<ConfigMap>({ create: checkConfigMap, update: checkConfigMapUpdate })],
+  ['TokenRequest', rules<TokenRequest>({ create: checkTokenRequest, update: metadataUpdate })],
   ['Secret', rules<Secret>({ create: checkSecret, update: checkSecretUpdate })],
   [
     'ServiceAccount',

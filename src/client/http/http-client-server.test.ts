@@ -12,6 +12,7 @@ import { TaskScope } from '../../base/task-scope.ts';
 import { HostClock } from '../../host/host-clock.ts';
 import { HostEntropy } from '../../host/host-entropy.ts';
 import { applyJsonPatch } from '../../host/json-patch.ts';
+import { SimTokenIssuer } from '../../sim/sim-token-issuer.ts';
 import { MemoryStore } from '../../store/memory-store.ts';
 import { bodyText } from '../answer.ts';
 import { ListWatchInformer } from '../list-watch-informer.ts';
@@ -31,6 +32,7 @@ test('the HTTP client and the API server understand each other: objects, errors,
     metrics: noMetrics,
     nodes: () => Promise.reject(new StatusError('ServiceUnavailable', 'no node servers here')),
     jsonPatch: applyJsonPatch,
+    tokens: new SimTokenIssuer('x'),
   });
   const scope = new TaskScope();
   scope.start((signal) => server.run(signal));
