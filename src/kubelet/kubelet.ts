@@ -39,6 +39,7 @@ import { Relist } from './relist.ts';
 import type { RuntimeView } from './relist.ts';
 import { withDeadlines } from './runtime-deadlines.ts';
 import { StatusWriter } from './status-writer.ts';
+import type { StreamServer } from './stream-server.ts';
 import { unenforcedFieldsOf } from './unenforced-fields.ts';
 
 const runtimeRetryMs = 1_000;
@@ -58,6 +59,8 @@ export interface KubeletDeps {
   readonly files: NodeFiles;
   /** For network probes and HTTP hooks. */
   readonly transport: ProbeTransport;
+  /** For exec, attach and port-forward. Default: they are refused. */
+  readonly streams?: StreamServer;
   readonly onProbeAttempt?: (attempt: ProbeAttempt) => void;
   /** Default: an informer of the pods that are bound to this node. */
   readonly pods?: Informer<Pod>;
@@ -177,6 +180,7 @@ export class Kubelet {
       probeMetrics: deps.probeMetrics,
       pods: () => [...this.#workers.values()].map(({ pod }) => pod),
       statusOf: (podUid) => this.#statuses.statusOf(podUid),
+      streams: deps.streams,
     });
   }
 

@@ -9,7 +9,9 @@ import { nanosOf } from './cri-log.ts';
 import { logInstanceOf } from './log-instance.ts';
 import type { NodeContext } from './node-context.ts';
 import { containerLogPath, podLogDirectory } from './node-layout.ts';
+import { attach, exec, findPod, portForward } from './node-streams.ts';
 import { findContainer, podUidOf } from './pod-names.ts';
+import type { StreamServer } from './stream-server.ts';
 
 export interface NodeServerDeps {
   readonly context: NodeContext;
@@ -19,11 +21,18 @@ export interface NodeServerDeps {
   readonly pods: () => readonly Pod[];
   /** The kubelet's own view. */
   readonly statusOf: (podUid: string) => PodStatus | undefined;
+  /** Without it, exec, attach and portForward are answered with 501. */
+  readonly streams?: StreamServer | undefined;
 }
 
 const adminGroup = 'system:masters';
 // What is asked of this process while it answers is well; that it answers at all is what they tell.
 const healthChecks: readonly string[] = ['ping', 'log', 'syncloop'];
+const streamEndpoints = new Map([
+  ['exec', exec],
+  ['attach', attach],
+  ['portForward', portForward],
+]);
 const plainText = { 'content-type': 'text/plain; charset=utf-8' } as const;
 const jsonType = { 'content-type': 'application/json' } as const;
 const metricsType = { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } as const;
@@ -51,6 +60,11 @@ function verbOf({ method }: HttpRequest): string {
 async function route(deps: NodeServerDeps, request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
   const [first = '', ...rest] = request.path.split('/').filter((part) => part !== '');
   if (first === 'run') return run(deps, request, rest, signal);
+  const endpoint = streamEndpoints.get(first);
+  if (endpoint !== undefined) {
+    if (request.method !== 'GET' && request.method !== 'POST') return text(405, 'Method Not Allowed');
+    return endpoint(deps, request, rest.map(decoded), signal);
+  }
   if (request.method !== 'GET') return text(405, 'Method Not Allowed');
   switch (first) {
     case 'healthz':
@@ -114,9 +128,7 @@ async function run(
   const [uid, containerName] = more.length === 2 ? more : [undefined, more[0]];
   if (containerName === undefined || more.length > 2) return text(404, '404 page not found\n');
   if (request.method !== 'POST') return text(405, 'Method Not Allowed');
-  const pod = deps
-    .pods()
-    .find(({ metadata }) => metadata?.namespace === namespace && metadata.name === podName && isUid(uid, metadata.uid));
+  const pod = findPod(deps, namespace, podName, uid);
   if (pod === undefined) return text(404, 'pod does not exist');
   const containers = await deps.context.runtime.listContainers({ podUid: podUidOf(pod) }, signal);
   const running = containers.find(({ metadata, state }) => metadata.name === containerName && state === 'running');
@@ -129,10 +141,6 @@ async function run(
   }
   const decoder = new TextDecoder();
   return { status: 200, headers: jsonType, body: decoder.decode(stdout) + decoder.decode(stderr) };
-}
-
-function isUid(asked: string | undefined, uid: string | undefined): boolean {
-  return asked === undefined || asked === uid;
 }
 
 /** `/containerLogs/NAMESPACE/POD/CONTAINER` (section 7.4). */
@@ -150,7 +158,7 @@ async function containerLogs(
   const options = parseLogOptions(request.query, deps.context.clock.wallMs());
   if (typeof options === 'string')
     return { status: 422, headers: jsonType, body: JSON.stringify({ message: options }) };
-  const pod = deps.pods().find(({ metadata }) => metadata?.namespace === namespace && metadata.name === podName);
+  const pod = findPod(deps, namespace, podName, undefined);
   if (pod === undefined) return text(404, `pod "${podName}" does not exist\n`);
   if (findContainer(pod, containerName) === undefined) {
     return text(404, `container "${containerName}" not found in pod "${podName}"\n`);

@@ -1,0 +1,162 @@
+/** The client's side of remote commands and port forwarding, over SPDY/3.1: for the streaming server of a runtime. */
+import http from 'node:http';
+import type { Socket } from 'node:net';
+import type { ByteStream } from '../base/byte-stream.ts';
+import { byteStreamOf } from '../base/duplex-byte-stream.ts';
+import { StatusError, messageOf } from '../base/status-error.ts';
+import { TaskScope } from '../base/task-scope.ts';
+import type { RemoteStreams } from '../cri/runtime.ts';
+import { exitCodeOf } from './remote-status.ts';
+import { SpdyConnection } from './spdy-connection.ts';
+import type { SpdyStream } from './spdy-connection.ts';
+import { untilAborted } from './until-aborted.ts';
+
+export interface RemoteCommandRequest {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly tty: boolean;
+}
+
+const textBytesMax = 64 * 1_024; // of an error stream, or of the body of a refusal
+
+/**
+ * Joins `streams` to the command behind `url` (as CRI's Exec or Attach gave it, `http:`), and resolves with its exit
+ * code once it has ended and all its output was taken. `request` must say what the runtime was told; a stream that is
+ * asked for and absent in `streams` is ended or dropped. Fails with a `StatusError` in the server's bare words; when
+ * `signal` aborts, with its reason, and the connection is closed.
+ */
+export async function dialRemoteCommand(
+  url: string,
+  request: RemoteCommandRequest,
+  streams: RemoteStreams,
+  signal: AbortSignal,
+): Promise<number> {
+  return withSpdy(url, 'v4.channel.k8s.io', signal, async (connection, scope) => {
+    const open = (streamtype: string): Promise<SpdyStream> => connection.open({ streamtype });
+    const errors = await open('error');
+    await errors.end();
+    const stdin = request.stdin ? await open('stdin') : undefined;
+    const stdout = request.stdout ? await open('stdout') : undefined;
+    const stderr = request.stderr && !request.tty ? await open('stderr') : undefined;
+    const resize = request.tty ? await open('resize') : undefined;
+    if (stdin !== undefined) scope.start((inner) => pump(untilAborted(streams.stdin ?? [], inner), stdin));
+    if (resize !== undefined) scope.start((inner) => pump(sizes(streams.resize ?? [], inner), resize));
+    const outputs = [drain(stdout, streams.stdout), drain(stderr, streams.stderr)];
+    const [text] = await Promise.all([textOf(errors.incoming), ...outputs]);
+    return exitCodeOf(text);
+  });
+}
+
+/**
+ * Joins `stream` to `port` behind `url` (as CRI's PortForward gave it, `http:`) until both directions have ended.
+ * Failures as above.
+ */
+export async function dialPortForward(
+  url: string,
+  port: number,
+  stream: ByteStream,
+  signal: AbortSignal,
+): Promise<void> {
+  return withSpdy(url, 'portforward.k8s.io', signal, async (connection, scope) => {
+    const headers = { port: String(port), requestid: '0' };
+    const errors = await connection.open({ ...headers, streamtype: 'error' });
+    await errors.end();
+    const data = await connection.open({ ...headers, streamtype: 'data' });
+    let sentAll = false;
+    scope.start(async (inner) => {
+      await pump(untilAborted(stream.incoming, inner), data);
+      sentAll = true;
+    });
+    const receive = async (): Promise<void> => {
+      for await (const bytes of data.incoming) await stream.write(bytes);
+      await stream.end();
+    };
+    const [text] = await Promise.all([textOf(errors.incoming), receive()]);
+    if (text !== '') throw new StatusError('InternalError', text.replace(forwardPrefix, ''));
+    if (!sentAll) stream.destroy(); // the server's side is over, whatever else the client would send
+  });
+}
+
+const forwardPrefix = /^error forwarding port \d+ to pod \S*, uid \S*: /;
+
+/** A pump that fails aborts the rest: what it could not send is its own reason, or the connection's end. */
+async function pump(source: AsyncIterable<Uint8Array>, target: SpdyStream): Promise<void> {
+  for await (const bytes of source) await target.write(bytes);
+  await target.end();
+}
+
+async function* sizes(
+  source: AsyncIterable<{ readonly width: number; readonly height: number }> | Iterable<never>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const { width, height } of untilAborted(source, signal)) {
+    yield Buffer.from(`${JSON.stringify({ Width: width, Height: height })}\n`);
+  }
+}
+
+async function drain(stream: SpdyStream | undefined, write: RemoteStreams['stdout']): Promise<void> {
+  if (stream === undefined) return;
+  for await (const bytes of stream.incoming) await write?.(bytes);
+}
+
+async function textOf(incoming: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let sizeBytes = 0;
+  for await (const bytes of incoming) {
+    sizeBytes += bytes.length;
+    if (sizeBytes > textBytesMax) break;
+    chunks.push(bytes);
+  }
+  return Buffer.concat(chunks).toString('utf8').trim();
+}
+
+async function withSpdy<T>(
+  url: string,
+  protocol: string,
+  signal: AbortSignal,
+  use: (connection: SpdyConnection, scope: TaskScope) => Promise<T>,
+): Promise<T> {
+  signal.throwIfAborted();
+  const socket = await upgrade(url, protocol, signal);
+  const transport = byteStreamOf(socket);
+  const scope = new TaskScope(signal);
+  const destroy = (): void => transport.destroy();
+  scope.signal.addEventListener('abort', destroy, { once: true });
+  const connection = new SpdyConnection(transport, { side: 'client' });
+  scope.start(() => connection.run());
+  try {
+    const result = await use(connection, scope);
+    await connection.goAway();
+    return result;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    await scope.close().catch(() => {}); // what ended it was thrown by `use`
+  }
+}
+
+/** The raw connection after `101 Switching Protocols`. */
+function upgrade(url: string, protocol: string, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const unreachable = (error: unknown): void =>
+      reject(signal.aborted ? signal.reason : new StatusError('ServiceUnavailable', `${url}: ${messageOf(error)}`));
+    const headers = { connection: 'Upgrade', upgrade: 'SPDY/3.1', 'x-stream-protocol-version': protocol };
+    const request = http.request(url, { method: 'POST', headers, agent: false, signal });
+    request.on('error', unreachable);
+    request.on('upgrade', (_response, socket: Socket, head) => {
+      socket.on('error', () => {}); // whoever reads or writes is told
+      if (head.length > 0) socket.unshift(head);
+      socket.setNoDelay(true);
+      resolve(socket);
+    });
+    request.on('response', (response) => {
+      textOf(response).then((text) => {
+        request.destroy();
+        reject(new StatusError('InternalError', text === '' ? `HTTP ${response.statusCode}` : text));
+      }, unreachable);
+    });
+    request.end();
+  });
+}
