@@ -30,6 +30,7 @@ import type { ProbeAttempt } from '../kubelet/probes/prober.ts';
 import { lockDirectory } from '../store/lmdb/directory-lock.ts';
 import { openLmdbStore } from '../store/lmdb/lmdb-store.ts';
 import { MemoryStore } from '../store/memory-store.ts';
+import { createStreamServer } from '../streaming/stream-server.ts';
 import type { Store } from '../store/store.ts';
 import { startControlPlane } from './control-plane.ts';
 import type { ControlPlane } from './control-plane.ts';
@@ -339,6 +340,7 @@ function startKubelet(parts: Parts, plane: ControlPlane, options: ClusterOptions
       recorder,
       files: new HostNodeFiles(),
       transport,
+      streams: createStreamServer({ clock, log }),
       ...(onProbeAttempt === undefined ? {} : { onProbeAttempt }),
     },
     {
