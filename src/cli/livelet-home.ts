@@ -71,6 +71,22 @@ export function removePidFile(dataDir: string): void {
   fs.rmSync(pidFilePath(dataDir), { force: true });
 }
 
+function endContainersPath(dataDir: string): string {
+  return path.join(dataDir, 'end-containers');
+}
+
+/** Asks the cluster that runs there to end its containers when it stops, also those that could outlive it. */
+export function askToEndContainers(dataDir: string): void {
+  fs.writeFileSync(endContainersPath(dataDir), '', { mode: 0o600 });
+}
+
+/** Whether that was asked, once. */
+export function takeEndContainers(dataDir: string): boolean {
+  const wasAsked = fs.existsSync(endContainersPath(dataDir));
+  fs.rmSync(endContainersPath(dataDir), { force: true });
+  return wasAsked;
+}
+
 /**
  * When process `pid` started, in clock ticks since boot; `''` where the system does not tell or there is no such
  * process.

@@ -1,6 +1,7 @@
 /** The public face of the package. */
 export { startCluster } from './cluster.ts';
 export type { ClusterHandle, ClusterOptions } from './cluster.ts';
+export type { RuntimeChoice } from './runtime-choice.ts';
 export type { Client, ListOptions, ObjectRef, PatchType, WatchEvent, WriteOptions } from '../client/client.ts';
 export type { ProbeAttempt, ProbeType } from '../kubelet/probes/prober.ts';
 export type { Log, LogFields } from '../base/log.ts';

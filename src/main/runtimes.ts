@@ -2,18 +2,24 @@ import path from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import type { Entropy } from '../base/entropy.ts';
 import type { Log } from '../base/log.ts';
+import { StatusError } from '../base/status-error.ts';
 import { ProcessRuntime } from '../cri/process/process-runtime.ts';
 import type { ContainerNotice } from '../cri/process/process-runtime.ts';
 import type { ContainerRuntime } from '../cri/runtime.ts';
 import { packageVersion } from './package-version.ts';
+import type { RuntimeChoice } from './runtime-choice.ts';
 
 /** A container runtime that is ready for a kubelet, and what its node has to know of it. */
 export interface OpenedRuntime {
   readonly runtime: ContainerRuntime;
+  /** `process`, or `unix:///...`. */
+  readonly name: string;
   /** What its user should know once. Usually empty. */
   readonly notices: readonly string[];
   /** Whether pods share this computer's network, so that two of them cannot listen on one port. */
   readonly sharesHostNetwork: boolean;
+  /** Whether containers run on when this process ends, and the next one takes them over. */
+  readonly containersOutlive: boolean;
   close(): Promise<void>;
 }
 
@@ -29,10 +35,51 @@ export interface RuntimeOptions {
   readonly onNotice: (notice: ContainerNotice) => void;
 }
 
-const imagesDir = path.resolve(import.meta.dirname, '../../images');
+/** The images that livelet ships. */
+export const imagesDir = path.resolve(import.meta.dirname, '../../images');
+
+/** Errors: `StatusError` whose message says what to do. */
+export async function openRuntime(
+  choice: RuntimeChoice,
+  deps: RuntimeDeps,
+  options: RuntimeOptions,
+  signal: AbortSignal,
+): Promise<OpenedRuntime> {
+  if (choice === 'process') return await openProcessRuntime(deps, options, signal);
+  return await openCriRuntime(await endpointOf(choice), deps, signal);
+}
+
+/** The socket that a choice other than `process` means. */
+export async function endpointOf(choice: Exclude<RuntimeChoice, 'process'>): Promise<string> {
+  if (choice !== 'cri') return choice;
+  const { findRuntimeEndpoint, usualEndpoints } = await import('../cri/grpc/runtime-endpoint.ts');
+  const found = await findRuntimeEndpoint();
+  // Where none is, the first is what one would start.
+  return found ?? usualEndpoints[0];
+}
+
+/** Real containers. Its libraries are loaded only here: a start with processes does without. */
+async function openCriRuntime(endpoint: string, deps: RuntimeDeps, signal: AbortSignal): Promise<OpenedRuntime> {
+  const { openGrpcRuntime } = await import('../cri/grpc/grpc-runtime.ts');
+  try {
+    const runtime = await openGrpcRuntime(deps, { endpoint }, signal);
+    return {
+      runtime,
+      name: endpoint,
+      notices: [],
+      sharesHostNetwork: false,
+      containersOutlive: true,
+      close: () => runtime.close(),
+    };
+  } catch (error) {
+    if (signal.aborted || !(error instanceof StatusError)) throw error;
+    const text = `no container runtime at ${endpoint}: ${error.message}; "livelet node check --runtime ${endpoint}" says what is missing`;
+    throw new StatusError(error.reason, text, { cause: error });
+  }
+}
 
 /** Local processes. */
-export async function openProcessRuntime(
+async function openProcessRuntime(
   deps: RuntimeDeps,
   { dataDir, onNotice }: RuntimeOptions,
   signal: AbortSignal,
@@ -41,8 +88,10 @@ export async function openProcessRuntime(
   const runtime = await ProcessRuntime.open(deps, { stateDir, imagesDir, version: packageVersion(), onNotice }, signal);
   return {
     runtime,
+    name: 'process',
     notices: noticesOf(runtime),
     sharesHostNetwork: runtime.isolation.network === 'host',
+    containersOutlive: false,
     close: () => runtime.close(),
   };
 }

@@ -1,11 +1,11 @@
 import { humanDuration } from '../../api/age.ts';
 import { parseTime } from '../../api/time.ts';
 import { resources } from '../../api/resources.ts';
-import { HttpClient } from '../../client/http/http-client.ts';
-import { loadKubeconfig } from '../../client/http/kubeconfig.ts';
+import type { HttpClient } from '../../client/http/http-client.ts';
 import { messageOf } from '../../base/status-error.ts';
 import { dataDirFlag, dataDirOf, findRunning, type RunningCluster } from '../livelet-home.ts';
 import { describeLayout, TabWriter } from '../printers/tab-writer.ts';
+import { clientOf } from '../running-client.ts';
 import type { Verb, VerbCall } from '../verb.ts';
 
 /** Exit code of `status` when nothing runs: as of `systemctl status`. */
@@ -48,11 +48,6 @@ async function runStatus(call: VerbCall): Promise<number> {
   } finally {
     client?.close();
   }
-}
-
-function clientOf(running: RunningCluster): HttpClient | undefined {
-  const access = loadKubeconfig({ file: running.kubeconfigPath });
-  return access === undefined ? undefined : new HttpClient(access);
 }
 
 async function nodeState(

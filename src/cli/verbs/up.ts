@@ -12,19 +12,21 @@ import {
   findRunning,
   makeDataDir,
   removePidFile,
+  takeEndContainers,
   startTicksOf,
   writePidFile,
   type RunningCluster,
 } from '../livelet-home.ts';
 import { fileLog } from '../file-log.ts';
 import { firstFreePort } from '../free-port.ts';
+import { checkedRuntime, runtimeFlag } from '../runtime-flag.ts';
 import type { Verb, VerbCall } from '../verb.ts';
 
 export const verb: Verb = {
-  usage: 'up [--data-dir DIR] [--port N] [--node-name NAME] [--runtime process] [--detach]',
+  usage: 'up [--data-dir DIR] [--port N] [--node-name NAME] [--runtime process|cri|unix:///SOCKET] [--detach]',
   help: `Start a cluster in this process: API server, scheduler, controllers and one node. Prints one line when the node is Ready,
 and runs until Ctrl-C or SIGTERM: then pods are ended gracefully (a second signal ends at once). Objects stay in the
-data directory.`,
+data directory. Real containers (--runtime cri or unix:///...) run on, and the next up takes them over.`,
   connects: false,
   flags: [
     dataDirFlag,
@@ -34,7 +36,7 @@ data directory.`,
       help: 'TCP port of the API server on 127.0.0.1; 0: any free one. Default: 6443, or the next free one.',
     },
     { name: 'node-name', kind: 'string', help: "Name of the node. Default: this computer's host name." },
-    { name: 'runtime', kind: 'string', fallback: 'process', help: 'What runs the containers: process.' },
+    runtimeFlag,
     { name: 'detach', kind: 'bool', help: 'Start it in the background, wait until it is Ready, and return.' },
   ],
   run: (call) => (call.flags.bool('detach') ? runDetached(call) : runHere(call)),
@@ -56,12 +58,13 @@ async function runHere(call: VerbCall): Promise<number> {
   const cluster = await startOrExplain(call, dataDir);
   try {
     const running = runningCluster(call, cluster);
+    takeEndContainers(dataDir); // asked of an earlier one, which was killed first
     writePidFile(dataDir, running);
     for (const notice of cluster.notices) io.err(`note: ${notice}\n`);
     io.out(readyLine(running));
     const reason = await untilStopped(cluster, signal);
     if (reason === 'brokeDown') return 1;
-    await cluster.stop(stopGraceMs);
+    await endCluster(dataDir, cluster);
     return 0;
   } finally {
     removePidFile(dataDir);
@@ -69,10 +72,15 @@ async function runHere(call: VerbCall): Promise<number> {
   }
 }
 
+/** Containers that can outlive this process do, unless `down --containers` asked for their end. */
+async function endCluster(dataDir: string, cluster: ClusterHandle): Promise<void> {
+  if (takeEndContainers(dataDir)) await cluster.stop(stopGraceMs);
+  else await cluster.leave();
+}
+
 function checkWords({ args, flags }: VerbCall): void {
   if (args.length > 0) throw new CliError(`up takes no arguments: ${args.join(' ')}`);
-  const runtime = flags.string('runtime');
-  if (runtime !== 'process') throw new CliError(`unknown runtime "${runtime}": it can only be process`);
+  checkedRuntime(flags);
   const port = flags.int('port');
   if (port < 0 || port > portMax) throw new CliError(`--port ${port} is not between 0 and ${portMax}`);
 }
@@ -91,7 +99,7 @@ async function startOrExplain({ flags, io }: VerbCall, dataDir: string): Promise
     return await startCluster({
       dataDir,
       port,
-      runtime: 'process',
+      runtime: checkedRuntime(flags),
       log: fileLog(path.join(dataDir, logName), io.clock),
       ...(nodeName === undefined ? {} : { nodeName }),
     });
@@ -108,14 +116,14 @@ function oneLine(text: string): string {
   return text.replaceAll(/\s*\n\s*/g, ' ');
 }
 
-function runningCluster({ flags, io }: VerbCall, cluster: ClusterHandle): RunningCluster {
+function runningCluster({ io }: VerbCall, cluster: ClusterHandle): RunningCluster {
   return {
     pid: process.pid,
     startTicks: startTicksOf(process.pid),
     startedAt: formatTime(io.clock.wallMs()),
     url: cluster.url,
     nodeName: cluster.nodeName,
-    runtime: flags.string('runtime'),
+    runtime: cluster.runtime,
     kubeconfigPath: cluster.kubeconfigPath,
   };
 }
@@ -152,6 +160,7 @@ async function runDetached(call: VerbCall): Promise<number> {
   if (already !== undefined) throw alreadyRuns(dataDir, already);
   const logPath = path.join(dataDir, logName);
   const log = openLog(dataDir, logPath);
+  const logStart = fs.fstatSync(log).size; // what is before is of earlier ones
   const script = process.argv[1] ?? '';
   const words = ['up', '--data-dir', dataDir, ...passedOn(call)];
   const child = spawn(process.execPath, [...process.execArgv, script, ...words], {
@@ -172,11 +181,11 @@ async function runDetached(call: VerbCall): Promise<number> {
     const running = findRunning(dataDir);
     if (running?.pid === child.pid && running !== undefined) {
       child.unref();
-      for (const line of newLines(logPath).filter((text) => text.startsWith('note: '))) io.err(`${line}\n`);
+      for (const line of newLines(logPath, logStart).filter((text) => text.startsWith('note: '))) io.err(`${line}\n`);
       io.out(readyLine(running));
       return 0;
     }
-    if (exitCode !== undefined) throw new CliError(lastError(logPath), { verbatim: true });
+    if (exitCode !== undefined) throw new CliError(lastError(logPath, logStart), { verbatim: true });
     if (io.clock.monoMs() > untilMs) {
       child.kill('SIGTERM');
       throw new CliError(`the cluster was not Ready within ${detachedStartMs / 1_000} s; see ${logPath}`);
@@ -200,11 +209,11 @@ function passedOn({ flags }: VerbCall): string[] {
   ];
 }
 
-function newLines(logPath: string): string[] {
-  return fs.readFileSync(logPath, 'utf8').split('\n');
+function newLines(logPath: string, start: number): string[] {
+  return fs.readFileSync(logPath).subarray(start).toString().split('\n');
 }
 
-function lastError(logPath: string): string {
-  const lines = newLines(logPath).filter((line) => line !== '');
+function lastError(logPath: string, start: number): string {
+  const lines = newLines(logPath, start).filter((line) => line !== '');
   return lines.findLast((line) => line.startsWith('error: ')) ?? lines.at(-1) ?? 'error: the cluster did not start';
 }

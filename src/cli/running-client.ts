@@ -1,0 +1,9 @@
+import { HttpClient } from '../client/http/http-client.ts';
+import { loadKubeconfig } from '../client/http/kubeconfig.ts';
+import type { RunningCluster } from './livelet-home.ts';
+
+/** The administrator's, of a cluster that `livelet up` runs; close it. `undefined`: its kubeconfig is gone. */
+export function clientOf({ kubeconfigPath }: RunningCluster): HttpClient | undefined {
+  const access = loadKubeconfig({ file: kubeconfigPath });
+  return access === undefined ? undefined : new HttpClient(access);
+}
