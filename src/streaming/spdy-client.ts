@@ -34,11 +34,16 @@ export async function dialRemoteCommand(
 ): Promise<number> {
   return withSpdy(url, 'v4.channel.k8s.io', signal, async (connection, scope) => {
     const open = (streamtype: string): Promise<SpdyStream> => connection.open({ streamtype });
-    const errors = await open('error');
-    await errors.end();
+    // Nothing is written to these. Ended on this side, they just end when the server, which is through, resets all.
+    const openOutput = async (streamtype: string): Promise<SpdyStream> => {
+      const stream = await open(streamtype);
+      await stream.end();
+      return stream;
+    };
+    const errors = await openOutput('error');
     const stdin = request.stdin ? await open('stdin') : undefined;
-    const stdout = request.stdout ? await open('stdout') : undefined;
-    const stderr = request.stderr && !request.tty ? await open('stderr') : undefined;
+    const stdout = request.stdout ? await openOutput('stdout') : undefined;
+    const stderr = request.stderr && !request.tty ? await openOutput('stderr') : undefined;
     const resize = request.tty ? await open('resize') : undefined;
     if (stdin !== undefined) scope.start((inner) => pump(untilAborted(streams.stdin ?? [], inner), stdin));
     if (resize !== undefined) scope.start((inner) => pump(sizes(streams.resize ?? [], inner), resize));
