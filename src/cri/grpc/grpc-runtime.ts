@@ -6,6 +6,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import { StatusError, hasReason } from '../../base/status-error.ts';
 import { TaskScope } from '../../base/task-scope.ts';
+import { dialPortForward, dialRemoteCommand, type RemoteCommandRequest } from '../../streaming/spdy-client.ts';
 import { ContainerEvents } from '../container-events.ts';
 import {
   ExecTimeoutError,
@@ -267,26 +268,41 @@ export class GrpcRuntime implements ContainerRuntime {
     }
   }
 
-  exec(
-    _containerId: string,
-    _options: { readonly command: readonly string[]; readonly tty: boolean },
-    _streams: RemoteStreams,
-    _signal: AbortSignal,
+  async exec(
+    containerId: string,
+    { command, tty }: { readonly command: readonly string[]; readonly tty: boolean },
+    streams: RemoteStreams,
+    signal: AbortSignal,
   ): Promise<number> {
-    return Promise.reject(new StatusError('MethodNotAllowed', 'exec'));
+    const asked = streamsAskedFor(streams, tty);
+    const { url } = await this.#whileRunning(containerId, signal, () =>
+      this.#rpc.call('exec', callMs, signal, (options) =>
+        this.#rpc.runtime.exec({ containerId, cmd: [...command], ...asked }, options),
+      ),
+    );
+    return await dialRemoteCommand(url, asked, streams, signal);
   }
 
-  attach(
-    _containerId: string,
-    _options: { readonly tty: boolean },
-    _streams: RemoteStreams,
-    _signal: AbortSignal,
+  async attach(
+    containerId: string,
+    { tty }: { readonly tty: boolean },
+    streams: RemoteStreams,
+    signal: AbortSignal,
   ): Promise<void> {
-    return Promise.reject(new StatusError('MethodNotAllowed', 'attach'));
+    const asked = streamsAskedFor(streams, tty);
+    const { url } = await this.#whileRunning(containerId, signal, () =>
+      this.#rpc.call('attach', callMs, signal, (options) =>
+        this.#rpc.runtime.attach({ containerId, ...asked }, options),
+      ),
+    );
+    await dialRemoteCommand(url, asked, streams, signal);
   }
 
-  portForward(_podSandboxId: string, _port: number, _stream: ByteStream, _signal: AbortSignal): Promise<void> {
-    return Promise.reject(new StatusError('MethodNotAllowed', 'portForward'));
+  async portForward(podSandboxId: string, port: number, stream: ByteStream, signal: AbortSignal): Promise<void> {
+    const { url } = await this.#rpc.call('portForward', callMs, signal, (options) =>
+      this.#rpc.runtime.portForward({ podSandboxId, port: [port] }, options),
+    );
+    await dialPortForward(url, port, stream, signal);
   }
 
   async listImages(signal: AbortSignal): Promise<readonly RuntimeImage[]> {
@@ -378,6 +394,10 @@ function withoutCode(error: RpcError, isConflict: boolean): StatusError {
 function execDeadlineMs(timeoutMs: number): number | undefined {
   if (timeoutMs === 0) return undefined;
   return timeoutMs % 1_000 === 0 ? timeoutMs + callMs : timeoutMs;
+}
+
+function streamsAskedFor({ stdin, stdout, stderr }: RemoteStreams, tty: boolean): RemoteCommandRequest {
+  return { stdin: stdin !== undefined, stdout: stdout !== undefined, stderr: stderr !== undefined && !tty, tty };
 }
 
 async function unlessGone(call: Promise<unknown>): Promise<void> {
