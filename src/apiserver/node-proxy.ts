@@ -24,6 +24,18 @@ export function proxyToNode(
   request: HttpRequest,
   signal: AbortSignal,
 ): Promise<HttpResponse> {
-  const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !hopHeaders.has(name)));
-  return nodes(nodeName, { ...request, path: `/${rest}`, headers }, signal);
+  return nodes(nodeName, { ...request, path: `/${rest}`, headers: passedHeaders(request) }, signal);
+}
+
+/** Whether the client wants to go on with another protocol on this connection. */
+export function isUpgrade({ headers }: HttpRequest): boolean {
+  return headers['upgrade'] !== undefined && /(?:^|,)\s*upgrade\s*(?:,|$)/i.test(headers['connection'] ?? '');
+}
+
+/** The request's headers that are for the node; those of an upgrade are. */
+export function passedHeaders(request: HttpRequest): Record<string, string> {
+  const { headers } = request;
+  const passed = Object.fromEntries(Object.entries(headers).filter(([name]) => !hopHeaders.has(name)));
+  if (!isUpgrade(request)) return passed;
+  return { ...passed, connection: 'Upgrade', upgrade: headers['upgrade'] ?? '' };
 }

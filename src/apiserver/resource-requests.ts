@@ -24,6 +24,8 @@ import type { JsonPatch } from './patch.ts';
 import { bindPod, parseBinding } from './pod-binding.ts';
 import { podLog } from './pod-log.ts';
 import type { NodeTransport } from './pod-log.ts';
+import { podStream } from './pod-streams.ts';
+import type { PodStream } from './pod-streams.ts';
 import { parseListQuery, parseWriteQuery } from './query-options.ts';
 import type { ListQuery } from './query-options.ts';
 import type { BodyReader, YamlCodec } from './request-body.ts';
@@ -83,15 +85,8 @@ export function verbOf(request: HttpRequest, route: ResourceRoute): RequestVerb 
 }
 
 /** Subresources that Kubernetes has and that nothing here acts on: refused in words. */
-const unservedSubresources: ReadonlySet<string> = new Set([
-  'attach',
-  'exec',
-  'portforward',
-  'proxy',
-  'ephemeralcontainers',
-  'resize',
-  'eviction',
-]);
+const unservedSubresources: ReadonlySet<string> = new Set(['proxy', 'ephemeralcontainers', 'resize', 'eviction']);
+const podStreams: readonly PodStream[] = ['exec', 'attach', 'portforward'];
 
 export class ResourceRequests {
   readonly #deps: ResourceRequestsDeps;
@@ -150,6 +145,8 @@ export class ResourceRequests {
       });
     }
     if (route.rest !== '') throw noSuchPath();
+    const stream = type === resources.pods ? podStreams.find((each) => each === subresource) : undefined;
+    if (stream !== undefined) return this.#stream(request, route, stream, signal);
     const isStatus = subresource === 'status' && type.hasStatus;
     const isFinalize = subresource === 'finalize' && type === resources.namespaces;
     const isLog = subresource === 'log' && type === resources.pods;
@@ -336,6 +333,18 @@ export class ResourceRequests {
     const stored = await this.#find(this.#deps.servedOf(route.type), route, signal);
     // It comes from the registry of pods.
     return podLog(this.#deps.nodes, stored.object as Pod, request, signal);
+  }
+
+  async #stream(
+    request: HttpRequest,
+    route: ResourceRoute,
+    stream: PodStream,
+    signal: AbortSignal,
+  ): Promise<HttpResponse> {
+    if (request.method !== 'GET' && request.method !== 'POST') throw wrongMethod();
+    const stored = await this.#find(this.#deps.servedOf(route.type), route, signal);
+    // It comes from the registry of pods.
+    return podStream(this.#deps.nodes, stored.object as Pod, stream, request, signal);
   }
 
   async #proxy(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {

@@ -1,8 +1,9 @@
 /** One request and its answer over HTTP/1.1. */
-import type http from 'node:http';
+import http from 'node:http';
 import type { Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
-import type { HttpResponse } from '../../base/http.ts';
+import type { HttpRequest, HttpResponse } from '../../base/http.ts';
+import { byteStreamOf } from '../../base/duplex-byte-stream.ts';
 import { StatusError } from '../../base/status-error.ts';
 import { errorResponse } from '../respond.ts';
 import {
@@ -45,20 +46,63 @@ async function exchange(
     return;
   }
   if (body === 'broken') return; // the client is gone, or was too slow and has been told
-  const { path, search } = splitUrl(request.url ?? '/');
-  const answer = await deps.handle(
-    {
-      method: request.method ?? 'GET',
-      path,
-      query: queryOf(search),
-      // Node joins repeated headers into one text, but for set-cookie, which clients do not send.
-      headers: request.headers as Readonly<Record<string, string>>,
-      body,
-      user: connection.user,
-    },
-    connection.signal,
-  );
+  const answer = await deps.handle(requestOf(request, body, connection), connection.signal);
   await write(deps, response, request.method === 'HEAD' ? { ...answer, body: '' } : answer, false);
+}
+
+function requestOf(request: http.IncomingMessage, body: Uint8Array, { user }: Connection): HttpRequest {
+  const { path, search } = splitUrl(request.url ?? '/');
+  // Node joins repeated headers into one text, but for set-cookie, which clients do not send.
+  const headers = request.headers as Readonly<Record<string, string>>;
+  return { method: request.method ?? 'GET', path, query: queryOf(search), headers, body, user };
+}
+
+/**
+ * A request that would go on as something else. If the handler takes the connection over, it has it for as long as it
+ * likes, without limits of time; otherwise the request is answered as any other, and the connection ends with it.
+ */
+export function serveUpgrade(
+  deps: ExchangeDeps,
+  connection: Connection,
+  request: http.IncomingMessage,
+  socket: Socket,
+  head: Buffer,
+): void {
+  deps.scope.start(async () => {
+    try {
+      await upgrade(deps, connection, request, socket, head);
+    } catch (error) {
+      exchangeFailed(deps, error);
+    } finally {
+      socket.destroySoon();
+    }
+  });
+}
+
+async function upgrade(
+  deps: ExchangeDeps,
+  connection: Connection,
+  request: http.IncomingMessage,
+  socket: Socket,
+  head: Buffer,
+): Promise<void> {
+  socket.setTimeout(0);
+  const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers;
+  const hasBody = length !== '0' || encoding !== undefined; // it would have to be read past the parser
+  const answer = hasBody
+    ? errorResponse(new StatusError('BadRequest', 'a request with a body cannot be upgraded'))
+    : await deps.handle(requestOf(request, emptyBody, connection), connection.signal);
+  if (answer.takeOver !== undefined) {
+    if (head.length > 0) socket.unshift(head);
+    await answer.takeOver(byteStreamOf(socket), connection.signal);
+    return;
+  }
+  const response = new http.ServerResponse(request);
+  response.assignSocket(socket);
+  const sent = finished(response).catch(() => {}); // or broken: the connection ends either way
+  socket.resume(); // to see that the client goes
+  await write(deps, response, request.method === 'HEAD' ? { ...answer, body: '' } : answer, true);
+  await sent;
 }
 
 // A client that still writes does not read: what is too much is read to its end and dropped, up to here, so that the
@@ -107,7 +151,7 @@ async function write(
     endWith(response, body, writeTimeoutMs);
     return;
   }
-  response.writeHead(answer.status, answer.headers);
+  response.writeHead(answer.status, close ? { ...answer.headers, connection: 'close' } : answer.headers);
   response.flushHeaders();
   await writePieces(response, body, writeTimeoutMs);
 }

@@ -17,7 +17,7 @@ import type { HttpHandler, UserInfo } from '../../base/http.ts';
 import type { Log } from '../../base/log.ts';
 import { StatusError, messageOf } from '../../base/status-error.ts';
 import { TaskScope } from '../../base/task-scope.ts';
-import { answerClientError, serveHttp1 } from './http1-exchange.ts';
+import { answerClientError, serveHttp1, serveUpgrade } from './http1-exchange.ts';
 import { serveHttp2 } from './http2-exchange.ts';
 
 export interface HttpsListenerOptions {
@@ -145,6 +145,11 @@ export class HttpsListener {
       const connection = this.#connections.get(request.socket as tls.TLSSocket);
       if (connection === undefined) request.socket.destroy();
       else serveHttp1(exchange, connection, request, response);
+    });
+    server.on('upgrade', (request: http.IncomingMessage, socket: tls.TLSSocket, head) => {
+      const connection = this.#connections.get(socket);
+      if (connection === undefined) socket.destroy();
+      else serveUpgrade(exchange, connection, request, socket, head);
     });
     server.on('clientError', answerClientError);
     return server;
