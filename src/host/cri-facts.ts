@@ -36,7 +36,7 @@ export async function criFacts(clock: Clock, endpoint: string, signal: AbortSign
     };
   } catch (error) {
     if (signal.aborted || !(error instanceof StatusError)) throw error;
-    return { kind: 'silent', endpoint, problem: error.message };
+    return { kind: 'silent', endpoint, problem: /connect: ([^"]+)/.exec(error.message)?.[1] ?? error.message };
   } finally {
     connection.close();
   }
@@ -59,7 +59,7 @@ async function sandboxImageFacts(
     return { name, isPresent: true, problem: '' };
   } catch (error) {
     if (signal.aborted || !(error instanceof StatusError)) throw error;
-    return { name, isPresent: false, problem: error.message };
+    return { name, isPresent: false, problem: /connect: ([^"]+)/.exec(error.message)?.[1] ?? error.message };
   }
 }
 

@@ -152,6 +152,10 @@ function checkRoot({ uid, capabilities }: HostFacts): NodeCheck {
 
 function checkSocket(cri: CriFacts): NodeCheck {
   const name = 'runtime';
+  if (cri.kind === 'silent' && cri.problem.includes('Unimplemented')) {
+    const mend = 'containerd: take "cri" out of disabled_plugins in /etc/containerd/config.toml, and restart it';
+    return { state: 'missing', name, found: `${cri.endpoint} does not speak CRI v1: ${cri.problem}`, mend };
+  }
   if (cri.kind === 'silent') {
     return {
       state: 'missing',

@@ -1,5 +1,7 @@
+import fs from 'node:fs';
 import path from 'node:path';
 import type { Clock } from '../base/clock.ts';
+import { randomHex } from '../base/entropy.ts';
 import type { Entropy } from '../base/entropy.ts';
 import type { Log } from '../base/log.ts';
 import { StatusError } from '../base/status-error.ts';
@@ -46,7 +48,7 @@ export async function openRuntime(
   signal: AbortSignal,
 ): Promise<OpenedRuntime> {
   if (choice === 'process') return await openProcessRuntime(deps, options, signal);
-  return await openCriRuntime(await endpointOf(choice), deps, signal);
+  return await openCriRuntime(await endpointOf(choice), deps, options, signal);
 }
 
 /** The socket that a choice other than `process` means. */
@@ -59,10 +61,15 @@ export async function endpointOf(choice: Exclude<RuntimeChoice, 'process'>): Pro
 }
 
 /** Real containers. Its libraries are loaded only here: a start with processes does without. */
-async function openCriRuntime(endpoint: string, deps: RuntimeDeps, signal: AbortSignal): Promise<OpenedRuntime> {
+async function openCriRuntime(
+  endpoint: string,
+  deps: RuntimeDeps,
+  { dataDir }: RuntimeOptions,
+  signal: AbortSignal,
+): Promise<OpenedRuntime> {
   const { openGrpcRuntime } = await import('../cri/grpc/grpc-runtime.ts');
   try {
-    const runtime = await openGrpcRuntime(deps, { endpoint }, signal);
+    const runtime = await openGrpcRuntime(deps, { endpoint, owner: ownerOf(dataDir, deps.entropy) }, signal);
     return {
       runtime,
       name: endpoint,
@@ -76,6 +83,15 @@ async function openCriRuntime(endpoint: string, deps: RuntimeDeps, signal: Abort
     const text = `no container runtime at ${endpoint}: ${error.message}; "livelet node check --runtime ${endpoint}" says what is missing`;
     throw new StatusError(error.reason, text, { cause: error });
   }
+}
+
+const ownerFile = 'runtime-owner';
+
+/** Marks what belongs to this data directory in a runtime that others may use too; stays the same for ever. */
+function ownerOf(dataDir: string, entropy: Entropy): string {
+  const file = path.join(dataDir, ownerFile);
+  if (!fs.existsSync(file)) fs.writeFileSync(file, `${randomHex(entropy, 16)}\n`, { mode: 0o600 });
+  return fs.readFileSync(file, 'utf8').trim();
 }
 
 /** Local processes. */

@@ -21,11 +21,14 @@ interface Known {
  */
 export class ContainerReader {
   readonly #rpc: RpcConnection;
+  readonly #ownLabels: Readonly<Record<string, string>>;
   readonly #containers = new Map<string, Known>();
   readonly #sandboxes = new Map<string, PodSandboxStatus>(); // by id; in one state nothing of it changes
 
-  constructor(rpc: RpcConnection) {
+  /** `ownLabels`: what has not all of them is not seen in listings. */
+  constructor(rpc: RpcConnection, ownLabels: Readonly<Record<string, string>>) {
     this.#rpc = rpc;
+    this.#ownLabels = ownLabels;
   }
 
   /** As the runtime has it now. */
@@ -35,7 +38,7 @@ export class ContainerReader {
   }
 
   async containers(podUid: string | undefined, signal: AbortSignal): Promise<readonly RuntimeContainerStatus[]> {
-    const items = await this.#listContainers({ labelSelector: selectorOf(podUid) }, signal);
+    const items = await this.#listContainers({ labelSelector: this.#selectorOf(podUid) }, signal);
     if (podUid === undefined) forgetOthers(this.#containers, items);
     return await forEach(items, async ({ id, state, podSandboxId }) => {
       const known = this.#containers.get(id)?.status;
@@ -46,11 +49,13 @@ export class ContainerReader {
 
   /** Only their states, in one call. */
   async stages(signal: AbortSignal): Promise<readonly ListedContainer[]> {
-    return (await this.#listContainers({}, signal)).flatMap(({ id, state, labels }) => {
-      const stage = containerStates[state] ?? 'unknown';
-      // Nobody knows whether it runs: it is told when that is known.
-      return stage === 'unknown' ? [] : [{ id, podUid: labels[podLabels.podUid] ?? '', stage }];
-    });
+    return (await this.#listContainers({ labelSelector: this.#selectorOf(undefined) }, signal)).flatMap(
+      ({ id, state, labels }) => {
+        const stage = containerStates[state] ?? 'unknown';
+        // Nobody knows whether it runs: it is told when that is known.
+        return stage === 'unknown' ? [] : [{ id, podUid: labels[podLabels.podUid] ?? '', stage }];
+      },
+    );
   }
 
   async sandbox(id: string, signal: AbortSignal): Promise<PodSandboxStatus> {
@@ -69,7 +74,7 @@ export class ContainerReader {
 
   async sandboxes(podUid: string | undefined, signal: AbortSignal): Promise<readonly PodSandboxStatus[]> {
     const { items } = await this.#rpc.call('listPodSandbox', callMs, signal, (options) =>
-      this.#rpc.runtime.listPodSandbox({ filter: { labelSelector: selectorOf(podUid) } }, options),
+      this.#rpc.runtime.listPodSandbox({ filter: { labelSelector: this.#selectorOf(podUid) } }, options),
     );
     if (podUid === undefined) forgetOthers(this.#sandboxes, items);
     return await forEach(items, async ({ id, state }) => {
@@ -114,6 +119,10 @@ export class ContainerReader {
     return item?.podSandboxId ?? '';
   }
 
+  #selectorOf(podUid: string | undefined): Record<string, string> {
+    return { ...this.#ownLabels, ...(podUid === undefined ? {} : { [podLabels.podUid]: podUid }) };
+  }
+
   async #listContainers(
     filter: { readonly id?: string; readonly labelSelector?: Record<string, string> },
     signal: AbortSignal,
@@ -123,10 +132,6 @@ export class ContainerReader {
     );
     return containers;
   }
-}
-
-function selectorOf(podUid: string | undefined): Record<string, string> {
-  return podUid === undefined ? {} : { [podLabels.podUid]: podUid };
 }
 
 function forgetOthers(known: Map<string, unknown>, items: readonly { readonly id: string }[]): void {

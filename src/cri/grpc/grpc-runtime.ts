@@ -44,15 +44,22 @@ export interface GrpcRuntimeDeps {
 export interface GrpcRuntimeOptions {
   /** `unix:///PATH` of the runtime's socket. */
   readonly endpoint: string;
+  /**
+   * Whose sandboxes and containers these are: they bear it as label `livelet.dev/owner`, and only those that do are
+   * listed. Others on the same runtime, a real kubelet's too, are let alone. Default: all are ours.
+   */
+  readonly owner?: string;
 }
+
+const ownerLabel = 'livelet.dev/owner';
 
 /** Connects; fails with upstream's words where nobody answers, or not in CRI v1. */
 export async function openGrpcRuntime(
   deps: GrpcRuntimeDeps,
-  { endpoint }: GrpcRuntimeOptions,
+  { endpoint, owner }: GrpcRuntimeOptions,
   signal: AbortSignal,
 ): Promise<GrpcRuntime> {
-  const runtime = new GrpcRuntime(deps, socketPathOf(endpoint));
+  const runtime = new GrpcRuntime(deps, socketPathOf(endpoint), owner);
   try {
     await runtime.version(signal);
   } catch (error) {
@@ -67,14 +74,16 @@ export async function openGrpcRuntime(
 /** Any runtime that speaks CRI v1 on a Unix socket: containerd from 1.6 on, CRI-O. Its containers outlive this process. */
 export class GrpcRuntime implements ContainerRuntime {
   readonly #rpc: RpcConnection;
+  readonly #ownLabels: Readonly<Record<string, string>>;
   readonly #reader: ContainerReader;
   readonly #events = new ContainerEvents();
   readonly #scope = new TaskScope();
 
   /** See `openGrpcRuntime`. */
-  constructor({ clock, log }: GrpcRuntimeDeps, socketPath: string) {
+  constructor({ clock, log }: GrpcRuntimeDeps, socketPath: string, owner?: string) {
     this.#rpc = new RpcConnection(clock, socketPath);
-    this.#reader = new ContainerReader(this.#rpc);
+    this.#ownLabels = owner === undefined ? {} : { [ownerLabel]: owner };
+    this.#reader = new ContainerReader(this.#rpc, this.#ownLabels);
     const feed = new EventFeed({ clock, log, rpc: this.#rpc, reader: this.#reader, events: this.#events });
     this.#scope.start((signal) => feed.run(signal));
   }
@@ -109,7 +118,7 @@ export class GrpcRuntime implements ContainerRuntime {
 
   async runPodSandbox(config: PodSandboxConfig, signal: AbortSignal): Promise<string> {
     const { podSandboxId } = await this.#rpc.call('runPodSandbox', runSandboxMs, signal, (options) =>
-      this.#rpc.runtime.runPodSandbox({ config: sandboxMessage(config) }, options),
+      this.#rpc.runtime.runPodSandbox({ config: sandboxMessage(this.#owned(config)) }, options),
     );
     return podSandboxId;
   }
@@ -150,8 +159,8 @@ export class GrpcRuntime implements ContainerRuntime {
   ): Promise<string> {
     const request = {
       podSandboxId,
-      config: containerMessage(config, sandboxConfig),
-      sandboxConfig: sandboxMessage(sandboxConfig),
+      config: containerMessage(this.#owned(config), sandboxConfig),
+      sandboxConfig: sandboxMessage(this.#owned(sandboxConfig)),
     };
     const { logDirectory } = sandboxConfig;
     // Runtimes make the file, not its directory.
@@ -356,6 +365,10 @@ export class GrpcRuntime implements ContainerRuntime {
 
   events(signal: AbortSignal): AsyncIterable<ContainerEvent> {
     return this.#events.listen(signal);
+  }
+
+  #owned<T extends { readonly labels: Readonly<Record<string, string>> }>(config: T): T {
+    return { ...config, labels: { ...config.labels, ...this.#ownLabels } };
   }
 
   /** Runtimes give failures of the container's state no code of their own: Conflict where it does not run. */
