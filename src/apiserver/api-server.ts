@@ -18,12 +18,11 @@ import type { Log } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { InvariantError, StatusError, hasReason, messageOf } from '../base/status-error.ts';
 import { TaskScope } from '../base/task-scope.ts';
-import { WorkQueue } from '../base/work-queue.ts';
 import type { Store } from '../store/store.ts';
 import { TokenAuthenticator, bearerToken } from './authenticate-token.ts';
 import { AuthenticationRequests } from './authentication-requests.ts';
 import { forbidPath, forbidResource, isPublicPath, isTrusted, unauthorized } from './authorize.ts';
-import { createSystemNamespaces, runDefaultServiceAccounts } from './bootstrap.ts';
+import { createSystemNamespaces } from './bootstrap.ts';
 import { runCompaction } from './compaction.ts';
 import { ObjectCreator } from './create-object.ts';
 import { Discovery } from './discovery.ts';
@@ -203,17 +202,13 @@ export class ApiServer {
   async run(signal: AbortSignal): Promise<void> {
     const scope = new TaskScope(signal);
     try {
-      const { store, clock, entropy, log } = this.#deps;
+      const { store, clock, log } = this.#deps;
       const namespaces = this.#servedOf(resources.namespaces);
-      const serviceAccounts = this.#servedOf(resources.serviceaccounts).registry;
       await createSystemNamespaces(this.#creator, namespaces, scope.signal);
       const { revision } = await store.get(registryPrefix, scope.signal);
       scope.start((taskSignal) => this.#feed.run(taskSignal));
       const isFilled = await namespaces.registry.cache.reaches(revision, fillPatienceMs, scope.signal);
       if (!isFilled) throw new StatusError('ServiceUnavailable', 'the watch cache was not filled in time');
-      const queue = new WorkQueue<string>({ clock, signal: scope.signal });
-      const accountDeps = { creator: this.#creator, namespaces: namespaces.registry, serviceAccounts, entropy, log };
-      scope.start((taskSignal) => runDefaultServiceAccounts({ ...accountDeps, queue }, taskSignal));
       const { cache } = this.#servedOf(resources.events).registry;
       const ttlMs = this.#options.eventTtlMs ?? eventTtlMs;
       scope.start((taskSignal) => runEventExpiry({ store, clock, log, cache }, ttlMs, taskSignal));

@@ -157,15 +157,15 @@ export class ObjectCreator {
     return item === undefined ? undefined : registry.cache.intern(item);
   }
 
-  /** Each namespace is born with the service account `default`. Upstream: the service account controller. */
+  /** Each namespace is born with the service account `default`, so that no pod in it has to wait for a controller. */
   #companions(served: Served, object: FullObject): WriteOp[] {
     if (served.type.resource !== resources.namespaces.resource) return [];
-    const account = this.newServiceAccount(object.metadata.name ?? '');
+    const account = this.#newServiceAccount(object.metadata.name ?? '');
     const key = this.#deps.serviceAccounts.key(object.metadata.name ?? '', account.metadata.name ?? '');
     return [{ kind: 'put', key, value: encodeStored(account) }];
   }
 
-  newServiceAccount(namespace: string): FullObject {
+  #newServiceAccount(namespace: string): FullObject {
     const account: Draft<FullObject> = { metadata: { name: defaultAccount, namespace } };
     fillNewMeta(account, this.#deps.entropy, this.#deps.clock.wallMs());
     return account;

@@ -36,19 +36,23 @@ test('a new namespace is Active, has its label and its finalizer, and is born wi
   await api.close();
 });
 
-test('a deleted default service account comes back; without it no pod is admitted', async () => {
+test('without its service account no pod is admitted; for the default one it waits a while', async () => {
   const api = await startApi();
-  const path = '/api/v1/namespaces/default/serviceaccounts/default';
-  const { metadata } = await api.ok('GET', path);
-  assert.equal((await api.ok('DELETE', path)).kind, 'ServiceAccount');
-  await api.clock.advance(10);
-  const again = await api.ok('GET', path);
-  assert.notEqual(again.metadata.uid, metadata.uid);
-  assert.equal(
-    await api.fails('POST', podsPath, podOf('web', { spec: { serviceAccountName: 'nosuch' } })),
-    '403 Forbidden: pods "web" is forbidden: error looking up service account default/nosuch: ' +
-      'serviceaccount "nosuch" not found',
-  );
+  const accounts = '/api/v1/namespaces/default/serviceaccounts';
+  assert.equal((await api.ok('DELETE', `${accounts}/default`)).kind, 'ServiceAccount');
+  const words = (name: string): string =>
+    `403 Forbidden: pods "web" is forbidden: error looking up service account default/${name}: ` +
+    `serviceaccount "${name}" not found`;
+  const pod = podOf('web', { spec: { serviceAccountName: 'nosuch' } });
+  assert.equal(await api.fails('POST', podsPath, pod), words('nosuch'));
+  const refused = api.fails('POST', podsPath, podOf('web'));
+  await api.clock.advance(2_000);
+  assert.equal(await refused, words('default'));
+  const admitted = api.ok('POST', podsPath, podOf('web'));
+  await api.clock.advance(500);
+  await api.ok('POST', accounts, { metadata: { name: 'default' } });
+  await api.clock.advance(200);
+  assert.equal((await admitted).spec.serviceAccountName, 'default');
   await api.close();
 });
 

@@ -13,7 +13,7 @@ async function setUp(seed: string) {
   const { clock, scope, pods, nodes, log } = world;
   const entropy = world.entropy.fork('controllers');
   const client = world.clientOf('system:kube-controller-manager');
-  startControllers(scope, { client, clock, entropy, log, pods, nodes });
+  startControllers(scope, { client, clock, entropy, log, pods, nodes, rootCaPem: 'the certificate' });
   scope.start((signal) => pods.run(signal));
   scope.start((signal) => nodes.run(signal));
   await clock.advance(0);
@@ -66,7 +66,7 @@ test('everything in it goes too, and other namespaces keep theirs', async () => 
       ),
     ),
   );
-  assert.deepEqual(counts, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
+  assert.deepEqual(counts, [0, 0, 0, 0, 0, 1, 2, 1, 1, 1]); // of config maps, one is the certificate
   await close();
 });
 
@@ -94,7 +94,7 @@ test('pods end gracefully first; until then the rest stays, and the conditions s
       'NamespaceFinalizersRemaining=False All content-preserving finalizers finished',
     ],
   );
-  assert.equal((await client.list(resources.configmaps, { namespace: 'x' }, never)).items.length, 1);
+  assert.equal((await client.list(resources.configmaps, { namespace: 'x' }, never)).items.length, 2);
   // The kubelet has ended it.
   await client.delete(resources.pods, { namespace: 'x', name: 'web' }, { gracePeriodSeconds: 0 }, never);
   await clock.advance(0);
@@ -142,5 +142,31 @@ test('a node is registered once, also when it changes, and again when it comes b
   await create();
   const removed = 'node-controller RemovingNode Node n1 event: Removing Node n1 from Controller x1';
   assert.deepEqual((await messages()).sort(), [registered, registered, removed]);
+  await close();
+});
+
+test('every namespace has the certificate of the cluster and its service account, whatever becomes of them', async () => {
+  const { client, clock, createNamespace, close } = await setUp('one-per-namespace');
+  await createNamespace('x');
+  for (const namespace of ['default', 'kube-system', 'kube-public', 'kube-node-lease', 'x']) {
+    const ref = { namespace, name: 'kube-root-ca.crt' };
+    const { data, metadata } = await client.get(resources.configmaps, ref, never);
+    assert.deepEqual(data, { 'ca.crt': 'the certificate' });
+    assert.match(metadata?.annotations?.['kubernetes.io/description'] ?? '', /^Contains a CA bundle /);
+  }
+  const certificate = { namespace: 'x', name: 'kube-root-ca.crt' };
+  const wrong = { data: { 'ca.crt': 'another', more: '' }, metadata: { annotations: { mine: 'too' } } };
+  await client.patch(resources.configmaps, certificate, { type: 'merge', body: wrong }, never);
+  await clock.advance(10);
+  const mended = await client.get(resources.configmaps, certificate, never);
+  assert.deepEqual(mended.data, { 'ca.crt': 'the certificate' });
+  assert.equal(mended.metadata?.annotations?.['mine'], 'too');
+  const account = { namespace: 'x', name: 'default' };
+  const before = await client.get(resources.serviceaccounts, account, never);
+  await client.delete(resources.serviceaccounts, account, {}, never);
+  await client.delete(resources.configmaps, certificate, {}, never);
+  await clock.advance(10);
+  assert.notEqual((await client.get(resources.serviceaccounts, account, never)).metadata?.uid, before.metadata?.uid);
+  assert.deepEqual((await client.get(resources.configmaps, certificate, never)).data, mended.data);
   await close();
 });

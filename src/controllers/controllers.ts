@@ -5,23 +5,31 @@ import type { Informer } from '../client/informer.ts';
 import { ListWatchInformer } from '../client/list-watch-informer.ts';
 import { startNamespaceController } from './namespace/namespace-controller.ts';
 import { startNodeRegistration } from './node-registration/node-registration.ts';
+import { startRootCaController } from './root-ca/root-ca-controller.ts';
 import type { ControllerDeps } from './run-controller.ts';
+import { startServiceAccountController } from './service-account/service-account-controller.ts';
+
+export interface ControllersDeps {
+  readonly pods: Informer<Pod>;
+  readonly nodes: Informer<Node>;
+  /** Certificate of the authority by which pods check the API server. */
+  readonly rootCaPem: string;
+}
 
 /**
  * Starts every controller under `scope`. Upstream: kube-controller-manager.
  *
  *     const pods = new ListWatchInformer({ client, type: resources.pods, clock, entropy, log });
  *     const nodes = new ListWatchInformer({ client, type: resources.nodes, clock, entropy, log });
- *     startControllers(scope, { client, clock, entropy, log, pods, nodes }); // before these two run
+ *     startControllers(scope, { client, clock, entropy, log, pods, nodes, rootCaPem }); // before these two run
  *     scope.start((signal) => pods.run(signal));
  *     scope.start((signal) => nodes.run(signal));
  */
-export function startControllers(
-  scope: TaskScope,
-  deps: ControllerDeps & { readonly pods: Informer<Pod>; readonly nodes: Informer<Node> },
-): void {
+export function startControllers(scope: TaskScope, deps: ControllerDeps & ControllersDeps): void {
   const namespaces = new ListWatchInformer({ ...deps, type: resources.namespaces });
   startNamespaceController(scope, { ...deps, namespaces });
   startNodeRegistration(scope, deps);
+  startServiceAccountController(scope, { ...deps, namespaces });
+  startRootCaController(scope, { ...deps, namespaces }, deps.rootCaPem);
   scope.start((signal) => namespaces.run(signal));
 }

@@ -3,6 +3,7 @@ import type {
   Container,
   DownwardAPIVolumeFile,
   KeyToPath,
+  Pod,
   Secret,
   Volume,
   VolumeProjection,
@@ -12,6 +13,7 @@ import { fieldValue, resourceValue } from './downward-api.ts';
 import type { DownwardFacts } from './downward-api.ts';
 import { decodeBase64 } from './object-reader.ts';
 import type { ObjectReader } from './object-reader.ts';
+import type { ServiceAccountTokens } from './service-account-tokens.ts';
 
 /** One file of a volume that is made from API objects. */
 export interface VolumeFile {
@@ -33,9 +35,15 @@ export const apiVolumeTypes = {
   projected: 'projected',
 } as const satisfies Partial<Record<keyof Volume, string>>;
 
+/** Where the contents of volumes come from. */
+export interface VolumeContents {
+  readonly objects: ObjectReader;
+  readonly tokens: ServiceAccountTokens;
+}
+
 /** The files of a volume of one of `apiVolumeTypes`; fails with the text that the FailedMount event shows. */
 export async function volumeFilesOf(
-  objects: ObjectReader,
+  contents: VolumeContents,
   facts: DownwardFacts,
   volume: Volume,
   signal: AbortSignal,
@@ -50,7 +58,7 @@ export async function volumeFilesOf(
   const mode = (configMap ?? secret ?? downwardAPI ?? projected)?.defaultMode ?? defaultFileMode;
   const byPath = new Map<string, VolumeFile>(); // a later source wins
   for (const source of sources) {
-    for (const file of await sourceFiles(objects, facts, source, mode, signal)) byPath.set(file.path, file);
+    for (const file of await sourceFiles(contents, facts, source, mode, signal)) byPath.set(file.path, file);
   }
   const files = [...byPath.values()];
   const bytes = files.reduce((sum, file) => sum + file.content.length, 0);
@@ -59,14 +67,18 @@ export async function volumeFilesOf(
 }
 
 async function sourceFiles(
-  objects: ObjectReader,
+  { objects, tokens }: VolumeContents,
   facts: DownwardFacts,
   source: VolumeProjection,
   mode: number,
   signal: AbortSignal,
 ): Promise<readonly VolumeFile[]> {
   const namespace = facts.pod.metadata?.namespace ?? '';
-  const { configMap, secret, downwardAPI } = source;
+  const { configMap, secret, downwardAPI, serviceAccountToken } = source;
+  if (serviceAccountToken !== undefined) {
+    const content = encoder.encode(await tokens.get(facts.pod, serviceAccountToken, signal));
+    return [{ path: safePath(serviceAccountToken.path), content, mode: tokenMode(facts, mode) }];
+  }
   if (configMap !== undefined) {
     const { name = '', optional = false, items } = configMap;
     return configMapFiles(await objects.configMap(namespace, name, optional, signal), items, optional, mode);
@@ -78,6 +90,21 @@ async function sourceFiles(
   if (downwardAPI !== undefined) return (downwardAPI.items ?? []).map((item) => downwardFile(facts, item, mode));
   const [field = 'source'] = Object.keys(source);
   throw new StatusError('BadRequest', `projected source ${field} is not supported by this node`);
+}
+
+/** Who runs as somebody, or for a group, has it to himself. Upstream: `projectedVolumeMounter.collectData`. */
+function tokenMode({ pod }: DownwardFacts, mode: number): number {
+  const isOwned = pod.spec?.securityContext?.fsGroup !== undefined || fsUserOf(pod) !== undefined;
+  return isOwned ? 0o600 : mode;
+}
+
+/** The one user that all containers run as; `undefined`: they differ, or do not say. Upstream: `FsUserFrom`. */
+export function fsUserOf({ spec }: Pod): number | undefined {
+  const containers: readonly Container[] = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
+  const users = new Set(
+    containers.map(({ securityContext }) => securityContext?.runAsUser ?? spec?.securityContext?.runAsUser),
+  );
+  return users.size === 1 ? [...users][0] : undefined;
 }
 
 function configMapFiles(

@@ -6,8 +6,10 @@ import { podDirectory, volumeDirectory } from './node-layout.ts';
 import type { NodeLayout } from './node-layout.ts';
 import type { ObjectReader } from './object-reader.ts';
 import { podUidOf } from './pod-names.ts';
+import { ServiceAccountTokens } from './service-account-tokens.ts';
+import type { ServiceAccountTokensDeps } from './service-account-tokens.ts';
 import { apiVolumeTypes, volumeFilesOf } from './volume-files.ts';
-import type { VolumeFile } from './volume-files.ts';
+import type { VolumeContents, VolumeFile } from './volume-files.ts';
 
 /** A volume that is there to be mounted. */
 export interface MountableVolume {
@@ -26,20 +28,27 @@ export interface VolumesResult {
   readonly problems: readonly string[];
 }
 
+export interface VolumesDeps extends ServiceAccountTokensDeps {
+  readonly files: NodeFiles;
+  readonly objects: ObjectReader;
+  readonly layout: NodeLayout;
+}
+
 /**
  * Makes the volumes of pods: emptyDir (always on disk), hostPath, and files from config maps, secrets and the downward
  * API, which are brought up to date on every sync. Other types are refused by name.
  */
 export class Volumes {
   readonly #files: NodeFiles;
-  readonly #objects: ObjectReader;
+  readonly #contents: VolumeContents;
   readonly #layout: NodeLayout;
   readonly #madeByPod = new Map<string, ReadonlyMap<string, MountableVolume>>(); // pod uid -> as last made
   readonly #writtenByPod = new Map<string, Map<string, VolumeFile>>(); // pod uid -> host path -> as last written
 
-  constructor(deps: { readonly files: NodeFiles; readonly objects: ObjectReader; readonly layout: NodeLayout }) {
+  constructor(deps: VolumesDeps) {
     this.#files = deps.files;
-    this.#objects = deps.objects;
+    const tokens = new ServiceAccountTokens({ ...deps, entropy: deps.entropy.fork('tokens') });
+    this.#contents = { objects: deps.objects, tokens };
     this.#layout = deps.layout;
   }
 
@@ -68,6 +77,7 @@ export class Volumes {
   async remove(podUid: string): Promise<void> {
     this.#madeByPod.delete(podUid);
     this.#writtenByPod.delete(podUid);
+    this.#contents.tokens.forgetPod(podUid);
     await this.#files.remove(`${podDirectory(this.#layout, podUid)}/volumes`);
   }
 
@@ -98,7 +108,7 @@ export class Volumes {
     for (const [field, type] of Object.entries(apiVolumeTypes)) {
       if (!(field in volume)) continue;
       const hostPath = volumeDirectory(this.#layout, podUid, type, volume.name);
-      const files = await volumeFilesOf(this.#objects, facts, volume, signal);
+      const files = await volumeFilesOf(this.#contents, facts, volume, signal);
       await this.#writeFiles(podUid, hostPath, files, groupId);
       return { hostPath, isReadOnly: true, directoryMode: 0o755, groupId };
     }

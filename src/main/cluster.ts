@@ -183,7 +183,7 @@ async function startClusterIn(opened: Opened, options: ClusterOptions): Promise<
         throw new StatusError('ServiceUnavailable', `no way to the server of node ${name}`);
       },
     },
-    { hostName: hostNodeName(), serverAddress: () => address },
+    { hostName: hostNodeName(), rootCaPem: pki.caPem, serverAddress: () => address },
   );
   const listener = new HttpsListener(
     { handle: plane.server.handle, log },

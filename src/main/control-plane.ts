@@ -13,6 +13,8 @@ import { Scheduler } from '../scheduler/scheduler.ts';
 export interface ControlPlaneOptions {
   /** For the scheduler's events: `reportingInstance: default-scheduler-HOST`. */
   readonly hostName: string;
+  /** Certificate of the authority by which pods check the API server. */
+  readonly rootCaPem: string;
   /** `HOST:PORT` that clients reach the server at; asked at each request. */
   readonly serverAddress?: () => string;
 }
@@ -56,7 +58,15 @@ export async function startControlPlane(
     log,
     hostName: options.hostName,
   });
-  startControllers(scope, { client: controlling, clock, entropy: entropy.fork('controllers'), log, pods, nodes });
+  startControllers(scope, {
+    client: controlling,
+    clock,
+    entropy: entropy.fork('controllers'),
+    log,
+    pods,
+    nodes,
+    rootCaPem: options.rootCaPem,
+  });
   scope.start((signal) => scheduler.run(signal));
   scope.start((signal) => pods.run(signal));
   scope.start((signal) => nodes.run(signal));

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setMaxListeners } from 'node:events';
 import type { Node, Pod } from '../../src/api/gen/types.ts';
 import { resources } from '../../src/api/resources.ts';
 import { ApiServer } from '../../src/apiserver/api-server.ts';
@@ -16,6 +17,7 @@ import { SimTokenIssuer } from '../../src/sim/sim-token-issuer.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 
+setMaxListeners(0); // one signal ends everything here, so many listen to it
 const never = new AbortController().signal;
 
 /**

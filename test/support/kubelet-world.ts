@@ -34,6 +34,10 @@ export async function startKubeletWorld(seed: string, options: KubeletWorldOptio
   const log = options.log ?? noLog;
   const api = await startApiWorld(seed, log);
   const { clock, entropy, client } = api;
+  // Pods here have no volume that their tests do not ask for.
+  const account = { namespace: 'default', name: 'default' };
+  const body = { automountServiceAccountToken: false };
+  await client.patch(resources.serviceaccounts, account, { type: 'merge', body }, never);
   const files = new SimNodeFiles();
   const network = new SimNetwork(clock);
   const scripts = { run: { onStop: { afterMs: 10, exitCode: 0 } }, ...options.scripts } as const;

@@ -89,7 +89,7 @@ export async function startSimCluster(seed: string, options: SimClusterOptions =
         throw new StatusError('ServiceUnavailable', `no way to the server of node ${name}`);
       },
     },
-    { hostName: 'sim' },
+    { hostName: 'sim', rootCaPem: 'the certificate of the cluster' },
   );
   const plane = await settled(clock, starting);
   const files = new SimNodeFiles();
