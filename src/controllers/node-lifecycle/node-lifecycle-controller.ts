@@ -1,0 +1,342 @@
+import type { Lease, Node, Pod, Taint } from '../../api/gen/types.ts';
+import { resources } from '../../api/resources.ts';
+import { formatTime } from '../../api/time.ts';
+import type { Outcome, Reconciler } from '../../base/run-reconciler.ts';
+import { StatusError, hasReason } from '../../base/status-error.ts';
+import type { TaskScope } from '../../base/task-scope.ts';
+import { WorkQueue } from '../../base/work-queue.ts';
+import { CorrelatingEventRecorder } from '../../client/correlating-event-recorder.ts';
+import type { EventRecorder } from '../../client/event-recorder.ts';
+import type { Informer } from '../../client/informer.ts';
+import { startWorkers } from '../run-controller.ts';
+import type { ControllerDeps } from '../run-controller.ts';
+import { EvictionZone } from './eviction-zone.ts';
+import type { EvictionRates } from './eviction-zone.ts';
+import { conditionOf, heardOf, silencedConditions } from './node-health.ts';
+import type { NodeHealth } from './node-health.ts';
+import { currentEvictionTaint, evictionTaintOf, withEvictionTaint, withNoScheduleTaints } from './node-taints.ts';
+import { zoneOf, zoneStateOf } from './zone-state.ts';
+
+/** How soon a silent node counts as lost. */
+export interface NodeLifecycleOptions extends EvictionRates {
+  /** Between two looks at all nodes. */
+  readonly monitorPeriodMs: number;
+  /** Silence, by the controller's clock, after which the conditions of a node become Unknown. */
+  readonly gracePeriodMs: number;
+  /** Likewise for a node that never posted a status. */
+  readonly startupGracePeriodMs: number;
+  /** A zone with this share of nodes not Ready (and at least three) is partly disrupted. */
+  readonly unhealthyZoneFraction: number;
+}
+
+/** Upstream 1.34's. */
+export const nodeLifecycleDefaults: NodeLifecycleOptions = {
+  monitorPeriodMs: 5_000,
+  gracePeriodMs: 50_000,
+  startupGracePeriodMs: 60_000,
+  perSecond: 0.1,
+  secondaryPerSecond: 0.01,
+  largeZoneSizeMin: 50,
+  unhealthyZoneFraction: 0.55,
+};
+
+export interface NodeLifecycleDeps extends ControllerDeps {
+  readonly nodes: Informer<Node>;
+  readonly pods: Informer<Pod>;
+  /** Of `kube-node-lease`. */
+  readonly leases: Informer<Lease>;
+  /**
+   * Asks a node that was silent for too long, before it counts as lost. Default: it is not asked, as upstream. Must not
+   * throw but for its signal, and must have a time limit of its own.
+   */
+  readonly isAlive?: (nodeName: string, signal: AbortSignal) => Promise<boolean>;
+}
+
+const writeTriesMax = 5; // of one change of a node, upstream: NodeHealthUpdateRetry
+const nodesAtOnce = 16;
+
+/**
+ * Notices nodes that were silent for too long, tells it in their conditions and on their pods, and taints them. What
+ * the taints do to the pods is the taint eviction's business. Upstream: the node lifecycle controller (section 8.3).
+ */
+export function startNodeLifecycle(scope: TaskScope, deps: NodeLifecycleDeps, options: NodeLifecycleOptions): void {
+  const { clock, nodes, pods, leases } = deps;
+  const events = new CorrelatingEventRecorder({ ...deps, source: { component: 'node-controller' } });
+  const tainting = new WorkQueue<string>({ clock, signal: scope.signal });
+  const evicting = new WorkQueue<string>({ clock, signal: scope.signal });
+  const controller = new NodeLifecycle({ ...deps, events, evicting }, options);
+  nodes.onChange(({ previous, current }) => {
+    if (current === undefined) controller.forget(previous?.metadata?.name ?? '');
+    else tainting.add(current.metadata?.name ?? '');
+  });
+  const synced = [nodes, pods, leases];
+  scope.start((signal) => events.run(signal));
+  startWorkers(scope, deps, controller.noScheduleTaints, tainting, { workers: 4, synced });
+  startWorkers(scope, deps, controller.evictions, evicting, { workers: 1, synced });
+  scope.start(async (signal) => {
+    for (const informer of synced) await informer.synced(signal);
+    for (;;) {
+      await controller.monitor(signal);
+      await clock.sleep(options.monitorPeriodMs, 'nodeLifecycle.monitor', signal);
+    }
+  });
+}
+
+class NodeLifecycle {
+  readonly #deps: NodeLifecycleDeps & { readonly events: EventRecorder; readonly evicting: WorkQueue<string> };
+  readonly #options: NodeLifecycleOptions;
+  readonly #healths = new Map<string, NodeHealth>(); // by node name
+  readonly #zones = new Map<string, EvictionZone>(); // by zone; made at first sight and kept
+  readonly #podsToMark = new Set<string>(); // names of nodes whose pods could not all be marked yet
+  #isHalted = false; // no node at all is Ready
+
+  constructor(
+    deps: NodeLifecycleDeps & { readonly events: EventRecorder; readonly evicting: WorkQueue<string> },
+    options: NodeLifecycleOptions,
+  ) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  /** Keeps the NoSchedule taints of a node as its conditions want them. */
+  readonly noScheduleTaints: Reconciler<string> = {
+    name: 'nodeTaints',
+    reconcile: async (nodeName, signal) => {
+      await this.#changeTaints(nodeName, withNoScheduleTaints, signal);
+      return { kind: 'settled' };
+    },
+  };
+
+  /** Taints the nodes of a zone for eviction, one at a time. */
+  readonly evictions: Reconciler<string> = {
+    name: 'nodeEviction',
+    reconcile: async (zoneKey, signal): Promise<Outcome> => {
+      const zone = this.#zoneNamed(zoneKey);
+      const { clock } = this.#deps;
+      const afterMs = zone.nextAfterMs(clock.monoMs());
+      if (afterMs === undefined) return { kind: 'settled' };
+      if (afterMs > 0) return { kind: 'again', afterMs };
+      const nodeName = zone.take(clock.monoMs());
+      try {
+        if (nodeName !== undefined) await this.#taintForEviction(nodeName, signal);
+      } catch (error) {
+        if (nodeName !== undefined) zone.add(nodeName);
+        throw error;
+      }
+      return { kind: 'again', afterMs: zone.nextAfterMs(clock.monoMs()) ?? 0 };
+    },
+  };
+
+  forget(nodeName: string): void {
+    this.#healths.delete(nodeName);
+    this.#podsToMark.delete(nodeName);
+    for (const zone of this.#zones.values()) zone.remove(nodeName);
+  }
+
+  /** Looks at every node once. Upstream: `monitorNodeHealth`. */
+  async monitor(signal: AbortSignal): Promise<void> {
+    const nodes = await this.#forEach(this.#deps.nodes.list(), (node) => this.#look(node, signal), signal);
+    await this.#judgeZones(nodes, signal); // before anything is evicted: it may be the control plane that is cut off
+    await this.#forEach(nodes, (node) => this.#wantEviction(node, signal), signal);
+  }
+
+  /** A node that could not be written is left for the next time. */
+  async #forEach(
+    nodes: readonly Node[],
+    body: (node: Node) => Promise<Node>,
+    signal: AbortSignal,
+  ): Promise<readonly Node[]> {
+    const { log } = this.#deps;
+    const results: Node[] = [];
+    const guarded = async (node: Node): Promise<Node> => {
+      try {
+        return await body(node);
+      } catch (error) {
+        if (signal.aborted || !(error instanceof StatusError)) throw error;
+        log.warn('nodeNotUpdated', { node: node.metadata?.name, reason: error.reason, error: error.message });
+        return node;
+      }
+    };
+    for (let start = 0; start < nodes.length; start += nodesAtOnce) {
+      results.push(...(await Promise.all(nodes.slice(start, start + nodesAtOnce).map(guarded))));
+    }
+    return results;
+  }
+
+  /** The node as it is after that. */
+  async #look(node: Node, signal: AbortSignal): Promise<Node> {
+    const name = node.metadata?.name ?? '';
+    const wasReady = conditionOf(node, 'Ready')?.status === 'True';
+    const current = await this.#silenceIfSilent(node, signal);
+    const isReady = conditionOf(current, 'Ready')?.status === 'True';
+    if (wasReady && !isReady) this.#tellNotReady(current);
+    if (isReady) this.#podsToMark.delete(name);
+    else if (this.#podsToMark.has(name) || this.#hasReadyPods(name)) await this.#markPods(name, signal);
+    return current;
+  }
+
+  /** The node, with its conditions made Unknown if it was silent for too long. */
+  async #silenceIfSilent(node: Node, signal: AbortSignal): Promise<Node> {
+    const { clock, client, leases, isAlive, log } = this.#deps;
+    const { gracePeriodMs, startupGracePeriodMs } = this.#options;
+    const name = node.metadata?.name ?? '';
+    const lease = leases.get('kube-node-lease', name);
+    const health = heardOf(this.#healths.get(name), node, lease, clock.monoMs());
+    this.#healths.set(name, health);
+    const graceMs = conditionOf(node, 'Ready') === undefined ? startupGracePeriodMs : gracePeriodMs;
+    const silentMs = clock.monoMs() - health.heardMonoMs;
+    if (silentMs <= graceMs) return node;
+    const conditions = silencedConditions(node, formatTime(clock.wallMs()));
+    if (conditions === undefined) return node;
+    if (isAlive !== undefined && (await isAlive(name, signal))) {
+      log.warn('silentNodeAnswers', { node: name, silentMs });
+      return node;
+    }
+    log.warn('nodeSilent', { node: name, silentMs });
+    const body = { metadata: { uid: node.metadata?.uid }, status: { conditions } };
+    return client.patch(resources.nodes, { name, subresource: 'status' }, { type: 'strategic', body }, signal);
+  }
+
+  #tellNotReady(node: Node): void {
+    const { name = '', uid = '' } = node.metadata ?? {};
+    this.#podsToMark.add(name);
+    const reference = { apiVersion: 'v1', kind: 'Node', name, uid };
+    this.#deps.events.event(reference, 'Normal', 'NodeNotReady', `Node ${name} status is now: NodeNotReady`);
+  }
+
+  #podsOf(nodeName: string): readonly Pod[] {
+    return this.#deps.pods.list().filter(({ spec }) => spec?.nodeName === nodeName);
+  }
+
+  /** After a restart of this controller nobody else knows that they were not marked. */
+  #hasReadyPods(nodeName: string): boolean {
+    return this.#podsOf(nodeName).some(isReadyPod);
+  }
+
+  /** Upstream: `MarkPodsNotReady`. */
+  async #markPods(nodeName: string, signal: AbortSignal): Promise<void> {
+    const { client, clock, events } = this.#deps;
+    this.#podsToMark.add(nodeName);
+    for (const pod of this.#podsOf(nodeName).filter(isReadyPod)) {
+      const { namespace = '', name = '', uid = '' } = pod.metadata ?? {};
+      const ready = { type: 'Ready', status: 'False', lastTransitionTime: formatTime(clock.wallMs()) };
+      const body = { metadata: { uid }, status: { conditions: [ready] } };
+      const reference = { apiVersion: 'v1', kind: 'Pod', namespace, name, uid };
+      try {
+        await client.patch(
+          resources.pods,
+          { namespace, name, subresource: 'status' },
+          { type: 'strategic', body },
+          signal,
+        );
+        events.event(reference, 'Warning', 'NodeNotReady', 'Node is not ready');
+      } catch (error) {
+        if (!hasReason(error, 'NotFound', 'Conflict')) throw error; // gone, or another one by now
+      }
+    }
+    this.#podsToMark.delete(nodeName);
+  }
+
+  /** Upstream: `processTaintBaseEviction`. */
+  async #wantEviction(node: Node, signal: AbortSignal): Promise<Node> {
+    const name = node.metadata?.name ?? '';
+    const zoneKey = zoneOf(node);
+    const zone = this.#zoneNamed(zoneKey);
+    const wanted = this.#isHalted ? undefined : evictionTaintOf(node);
+    const current = currentEvictionTaint(node);
+    if (wanted !== undefined && current === undefined) {
+      zone.add(name);
+      this.#deps.evicting.add(zoneKey);
+      return node;
+    }
+    zone.remove(name); // to take the taint away, or to call it by the other name, there is no limit
+    if (wanted !== current)
+      await this.#changeTaints(name, (latest, now) => withEvictionTaint(latest, wanted, now), signal);
+    return node;
+  }
+
+  async #taintForEviction(nodeName: string, signal: AbortSignal): Promise<void> {
+    await this.#changeTaints(nodeName, (node, now) => withEvictionTaint(node, evictionTaintOf(node), now), signal);
+  }
+
+  /** Upstream: `handleDisruption`. */
+  async #judgeZones(nodes: readonly Node[], signal: AbortSignal): Promise<void> {
+    const members = new Map<string, { ready: number; notReady: number }>();
+    for (const node of nodes) {
+      const counts = members.get(zoneOf(node)) ?? { ready: 0, notReady: 0 };
+      counts[conditionOf(node, 'Ready')?.status === 'True' ? 'ready' : 'notReady'] += 1;
+      members.set(zoneOf(node), counts);
+    }
+    const { unhealthyZoneFraction } = this.#options;
+    const states = [...members].map(([key, { ready, notReady }]) => {
+      const state = zoneStateOf(ready, notReady, unhealthyZoneFraction);
+      return { key, zone: this.#zoneNamed(key), state, count: ready + notReady };
+    });
+    const isHalted = states.length > 0 && states.every(({ state }) => state === 'full');
+    if (isHalted) {
+      if (!this.#isHalted) await this.#halt(nodes, signal);
+      return;
+    }
+    if (this.#isHalted) this.#resume();
+    for (const { key, zone, state, count } of states) {
+      if (zone.state !== state) this.#deps.log.info('zoneStateChanged', { zone: key, state });
+      zone.setState(state, count, this.#options);
+      this.#deps.evicting.add(key);
+    }
+  }
+
+  async #halt(nodes: readonly Node[], signal: AbortSignal): Promise<void> {
+    this.#isHalted = true;
+    this.#deps.log.warn('evictionsHalted', { nodes: nodes.length });
+    for (const zone of this.#zones.values()) zone.halt();
+    for (const node of nodes) {
+      await this.#changeTaints(
+        node.metadata?.name ?? '',
+        (latest, now) => withEvictionTaint(latest, undefined, now),
+        signal,
+      );
+    }
+  }
+
+  /** Whoever could not be heard while nobody could gets the whole grace period again. */
+  #resume(): void {
+    this.#isHalted = false;
+    this.#deps.log.info('evictionsResumed', {});
+    const nowMonoMs = this.#deps.clock.monoMs();
+    for (const [name, health] of this.#healths) this.#healths.set(name, { ...health, heardMonoMs: nowMonoMs });
+  }
+
+  /** Writes what `change` makes of the node's taints, from its newest state. */
+  async #changeTaints(
+    nodeName: string,
+    change: (node: Node, now: string) => readonly Taint[] | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { client, clock, nodes } = this.#deps;
+    let node = nodes.get('', nodeName);
+    for (let tries = 1; node !== undefined; tries++) {
+      const taints = change(node, formatTime(clock.wallMs()));
+      if (taints === undefined) return;
+      try {
+        await client.update(resources.nodes, { name: nodeName }, { ...node, spec: { ...node.spec, taints } }, signal);
+        return;
+      } catch (error) {
+        if (hasReason(error, 'NotFound')) return;
+        if (!hasReason(error, 'Conflict') || tries >= writeTriesMax) throw error;
+      }
+      node = await client.get(resources.nodes, { name: nodeName }, signal);
+    }
+  }
+
+  #zoneNamed(key: string): EvictionZone {
+    const known = this.#zones.get(key);
+    if (known !== undefined) return known;
+    const zone = new EvictionZone(this.#options);
+    this.#zones.set(key, zone);
+    return zone;
+  }
+}
+
+function isReadyPod({ status }: Pod): boolean {
+  return status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true;
+}
