@@ -5,7 +5,7 @@
 export interface Cgroups {
   /** Makes the group and those above it, and sets its values; what is `undefined` is left as it is. Idempotent. */
   apply(path: string, limits: CgroupLimits): Promise<void>;
-  /** With all below it; what still runs in it is killed. Nothing happens if there is none. */
+  /** With all below it. A group in which something still runs stays, and so do those above it. Idempotent. */
   remove(path: string): Promise<void>;
   /** The names of the groups right below; none if there is no such group. */
   list(path: string): Promise<readonly string[]>;
@@ -14,7 +14,7 @@ export interface Cgroups {
 export interface CgroupLimits {
   /** 2 to 262,144, against those of its siblings. Upstream: `cpu.shares`. */
   readonly cpuShares?: number;
-  /** How long it may run in each period. */
+  /** How long it may run in each period; both or none. */
   readonly cpuQuotaMicros?: number;
   readonly cpuPeriodMicros?: number;
   readonly memoryLimitBytes?: number;

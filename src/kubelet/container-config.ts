@@ -2,12 +2,19 @@ import type { Container, Pod, VolumeMount } from '../api/gen/types.ts';
 import { qosClassOf } from '../api/qos.ts';
 import { quantityMilliValue, quantityOf, quantityValue } from '../api/quantity.ts';
 import { StatusError } from '../base/status-error.ts';
-import type { ContainerConfig, ContainerSecurityContext, LinuxContainerResources, Mount } from '../cri/runtime.ts';
+import type {
+  ContainerConfig,
+  ContainerSecurityContext,
+  LinuxContainerResources,
+  Mount,
+  RuntimeImage,
+} from '../cri/runtime.ts';
+import { cpuPeriodMicros, cpuQuotaMicrosOf, cpuSharesOf } from './cgroup-values.ts';
 import { expand } from './container-env.ts';
 import type { EnvValue } from './container-env.ts';
 import { containerAnnotations, containerLabels } from './container-labels.ts';
 import { containerLogPath } from './node-layout.ts';
-import { podText } from './pod-names.ts';
+import { isSidecar, podText } from './pod-names.ts';
 import type { MountableVolume } from './volumes.ts';
 
 export interface ContainerConfigInput {
@@ -24,6 +31,16 @@ export interface ContainerConfigInput {
   readonly hostsFilePath: string | undefined;
   /** Of the node, in bytes. */
   readonly memoryCapacityBytes: number;
+  /** Whom the image runs as; only looked at where `needsImageUser`. */
+  readonly imageUser: Pick<RuntimeImage, 'uid' | 'username'> | undefined;
+  /** Where `Localhost` profiles of seccomp lie. */
+  readonly seccompRoot: string;
+}
+
+/** Whether the image has to say whom it runs as, since the pod insists on not being root and does not name a user. */
+export function needsImageUser(pod: Pod, container: Container): boolean {
+  const user = container.securityContext?.runAsUser ?? pod.spec?.securityContext?.runAsUser;
+  return isNonRootWanted(pod, container) && user === undefined;
 }
 
 /**
@@ -33,7 +50,7 @@ export interface ContainerConfigInput {
 export function containerConfigOf(input: ContainerConfigInput): ContainerConfig {
   const { pod, container, restartCount, envs } = input;
   const values = new Map(envs.map(({ key, value }) => [key, value]));
-  checkNonRoot(pod, container);
+  checkNonRoot(input);
   return {
     metadata: { name: container.name, attempt: restartCount },
     imageRef: input.imageRef,
@@ -50,7 +67,7 @@ export function containerConfigOf(input: ContainerConfigInput): ContainerConfig 
     stdinOnce: container.stdinOnce ?? false,
     tty: container.tty ?? false,
     stopSignal: container.lifecycle?.stopSignal,
-    securityContext: securityContextOf(pod, container),
+    securityContext: securityContextOf(pod, container, input.seccompRoot),
     resources: resourcesOf(pod, container, input.memoryCapacityBytes),
   };
 }
@@ -101,21 +118,32 @@ function expandSubPath(expression: string, values: ReadonlyMap<string, string>):
   throw new StatusError('BadRequest', `missing value for [${list}] in subPathExpr ${JSON.stringify(expression)}`);
 }
 
-// The image's own user is not known here, so a pod that insists has to say which user it wants.
-function checkNonRoot(pod: Pod, container: Container): void {
-  const mustBe = container.securityContext?.runAsNonRoot ?? pod.spec?.securityContext?.runAsNonRoot;
-  if (mustBe !== true) return;
-  const user = container.securityContext?.runAsUser ?? pod.spec?.securityContext?.runAsUser;
+function isNonRootWanted(pod: Pod, container: Container): boolean {
+  return (container.securityContext?.runAsNonRoot ?? pod.spec?.securityContext?.runAsNonRoot) === true;
+}
+
+/** Upstream: `verifyRunAsNonRoot`. */
+function checkNonRoot({ pod, container, imageUser }: ContainerConfigInput): void {
+  if (!isNonRootWanted(pod, container)) return;
   const where = `(pod: "${podText(pod)}", container: ${container.name})`;
+  const user = container.securityContext?.runAsUser ?? pod.spec?.securityContext?.runAsUser;
   if (user === 0) throw new StatusError('BadRequest', `container's runAsUser breaks non-root policy ${where}`);
-  if (user === undefined) {
+  if (user !== undefined) return;
+  const { uid, username = '' } = imageUser ?? {};
+  if (uid === undefined && username !== '') {
+    const text = `image has non-numeric user (${username}), cannot verify user is non-root`;
+    throw new StatusError('BadRequest', `container has runAsNonRoot and ${text} ${where}`);
+  }
+  if (uid === undefined || uid === 0) {
     throw new StatusError('BadRequest', `container has runAsNonRoot and image will run as root ${where}`);
   }
 }
 
-function securityContextOf(pod: Pod, container: Container): ContainerSecurityContext {
+function securityContextOf(pod: Pod, container: Container, seccompRoot: string): ContainerSecurityContext {
   const ofPod = pod.spec?.securityContext ?? {};
   const own = container.securityContext ?? {};
+  const seccomp = own.seccompProfile ?? ofPod.seccompProfile;
+  const appArmor = own.appArmorProfile ?? ofPod.appArmorProfile;
   const seLinuxOptions = own.seLinuxOptions ?? ofPod.seLinuxOptions;
   return {
     privileged: own.privileged ?? false,
@@ -126,21 +154,17 @@ function securityContextOf(pod: Pod, container: Container): ContainerSecurityCon
     noNewPrivs: own.allowPrivilegeEscalation === false,
     addCapabilities: own.capabilities?.add ?? [],
     dropCapabilities: own.capabilities?.drop ?? [],
-    ...profileOf('seccompProfile', (own.seccompProfile ?? ofPod.seccompProfile)?.type),
-    ...profileOf('appArmorProfile', (own.appArmorProfile ?? ofPod.appArmorProfile)?.type),
+    // Unconfined is what a runtime does without a word about seccomp; with AppArmor it has to be said.
+    ...(seccomp === undefined || seccomp.type === 'Unconfined' ? {} : { seccompProfile: seccomp.type }),
+    ...(seccomp?.type === 'Localhost'
+      ? { seccompLocalhostPath: `${seccompRoot}/${seccomp.localhostProfile ?? ''}` }
+      : {}),
+    ...(appArmor === undefined ? {} : { appArmorProfile: appArmor.type }),
+    ...(appArmor?.type === 'Localhost' ? { appArmorLocalhostName: appArmor.localhostProfile ?? '' } : {}),
     ...(seLinuxOptions === undefined ? {} : { seLinuxOptions: { ...seLinuxOptions } }),
     ...(own.procMount === undefined || own.procMount === 'Default' ? {} : { procMount: own.procMount }),
   };
 }
-
-function profileOf<K extends string>(key: K, type: string | undefined): Partial<Record<K, string>> {
-  const profile: Partial<Record<K, string>> = {};
-  if (type !== undefined && type !== 'Unconfined') profile[key] = type;
-  return profile;
-}
-
-const cpuPeriodMicros = 100_000;
-const cpuSharesMin = 2;
 
 function resourcesOf(pod: Pod, container: Container, memoryCapacityBytes: number): LinuxContainerResources {
   const { requests, limits } = container.resources ?? {};
@@ -148,25 +172,32 @@ function resourcesOf(pod: Pod, container: Container, memoryCapacityBytes: number
   const limitMilli = quantityMilliValue(quantityOf(limits?.['cpu']));
   const memoryLimitBytes = quantityValue(quantityOf(limits?.['memory']));
   return {
-    cpuShares: Math.max(cpuSharesMin, Math.floor((requestMilli * 1_024) / 1_000)),
-    cpuQuota: limitMilli === 0 ? undefined : Math.max(1_000, (limitMilli * cpuPeriodMicros) / 1_000),
+    cpuShares: cpuSharesOf(requestMilli),
+    cpuQuota: limitMilli === 0 ? undefined : cpuQuotaMicrosOf(limitMilli),
     cpuPeriod: limitMilli === 0 ? undefined : cpuPeriodMicros,
     memoryLimitBytes: memoryLimitBytes === 0 ? undefined : memoryLimitBytes,
     oomScoreAdj: oomScoreAdjOf(pod, container, memoryCapacityBytes),
   };
 }
 
-/** Who is killed first when memory runs out: those that asked for little. Upstream: `GetContainerOOMScoreAdjust`. */
+/**
+ * Who is killed first when memory runs out: those that asked for little, and a sidecar not before the containers that it
+ * serves. Upstream: `GetContainerOOMScoreAdjust`.
+ */
 function oomScoreAdjOf(pod: Pod, container: Container, memoryCapacityBytes: number): number {
-  switch (qosClassOf(pod.spec ?? { containers: [] })) {
+  const spec = pod.spec ?? { containers: [] };
+  switch (qosClassOf(spec)) {
     case 'Guaranteed':
       return -997;
     case 'BestEffort':
       return 1_000;
     case 'Burstable': {
-      const requestBytes = quantityValue(quantityOf(container.resources?.requests?.['memory']));
-      const share = memoryCapacityBytes === 0 ? 0 : (1_000 * requestBytes) / memoryCapacityBytes;
-      return Math.min(999, Math.max(3, Math.floor(1_000 - share)));
+      const scoreOf = ({ resources }: Container): number => {
+        const requestBytes = quantityValue(quantityOf(resources?.requests?.['memory']));
+        return memoryCapacityBytes === 0 ? 1_000 : 1_000 - (1_000 * requestBytes) / memoryCapacityBytes;
+      };
+      const highestMax = isSidecar(container) ? Math.max(...spec.containers.map(scoreOf)) : 1_000;
+      return Math.min(999, Math.max(3, Math.floor(Math.min(scoreOf(container), highestMax))));
     }
   }
 }

@@ -213,7 +213,7 @@ test('confinement of containers reaches the runtime, their own before that of th
   const { securityContext, mounts = [] } = world.noted.configs.get('c') ?? {};
   assert.deepEqual(
     [securityContext?.seccompProfile, securityContext?.appArmorProfile, securityContext?.seLinuxOptions],
-    ['RuntimeDefault', undefined, { level: 's0:c1' }],
+    ['RuntimeDefault', 'Unconfined', { level: 's0:c1' }],
   );
   assert.equal(mounts[0]?.propagation, 'hostToContainer');
   await world.close();
@@ -323,6 +323,74 @@ test('runAsNonRoot without a user is refused, as is root', async () => {
   assert.match(
     await waitingOf(world, 'root'),
     /^CreateContainerConfigError: container's runAsUser breaks non-root policy/,
+  );
+  await world.close();
+});
+
+test("runAsNonRoot looks at the image's own user when the pod names none", async () => {
+  const image = { sizeBytes: 1, entrypoint: ['run'] };
+  const world = await startKubeletWorld('image-user', {
+    images: [
+      { ...image, name: 'docker.io/library/number:1', uid: 65_532 },
+      { ...image, name: 'docker.io/library/late:1', uid: 7, mustBePulled: true },
+      { ...image, name: 'docker.io/library/name:1', username: 'nobody' },
+    ],
+  });
+  for (const name of ['number', 'late', 'name']) {
+    const containers = [{ name: 'c', image: `${name}:1` }];
+    await world.create(name, { securityContext: { runAsNonRoot: true }, containers });
+  }
+  await world.clock.advance(1_000);
+  assert.equal(await world.row('number'), '1/1 Running 0');
+  assert.equal(await world.row('late'), '1/1 Running 0');
+  assert.match(
+    await waitingOf(world, 'name'),
+    /^CreateContainerConfigError: container has runAsNonRoot and image has non-numeric user \(nobody\), cannot verify user is non-root \(pod: "name_default\(/,
+  );
+  await world.close();
+});
+
+test('the names of a pod: what it brings is added to what the machine has, unless its policy is None', async () => {
+  const world = await startKubeletWorld('dns');
+  await world.files.makeDirectory('/etc', 0o755);
+  const resolv = '# made by hand\nsearch lab.example  corp.example\nnameserver 192.0.2.53\noptions ndots:2 rotate\n';
+  await world.files.write('/etc/resolv.conf', resolv, 0o644);
+  const dnsConfig = {
+    nameservers: ['192.0.2.1', '192.0.2.2', '192.0.2.3'],
+    searches: ['lab.example', 'own.example'],
+    options: [{ name: 'ndots', value: '5' }, { name: 'edns0' }],
+  };
+  const configs: Record<string, unknown> = {};
+  const { runtime } = world.noted;
+  const { runPodSandbox } = runtime;
+  runtime.runPodSandbox = (config, signal) => {
+    configs[config.metadata.name] = config.dnsConfig;
+    return runPodSandbox(config, signal);
+  };
+  await world.create('plain');
+  await world.create('default', { dnsPolicy: 'Default', dnsConfig });
+  await world.create('none', { dnsPolicy: 'None', dnsConfig: { nameservers: ['192.0.2.9'] } });
+  await world.clock.advance(1_000);
+  assert.deepEqual(configs, {
+    plain: undefined,
+    default: {
+      servers: ['192.0.2.53', '192.0.2.1', '192.0.2.2'],
+      searches: ['lab.example', 'corp.example', 'own.example'],
+      options: ['ndots:5', 'rotate', 'edns0'],
+    },
+    none: { servers: ['192.0.2.9'], searches: [], options: [] },
+  });
+  assert.ok(
+    (await world.events('default')).includes(
+      'Warning DNSConfigForming x1 Nameserver limits were exceeded, some nameservers have been omitted, ' +
+        'the applied nameserver line is: 192.0.2.53 192.0.2.1 192.0.2.2',
+    ),
+  );
+  assert.ok(
+    (await world.events('node-1')).includes(
+      'Warning MissingClusterDNS x1 kubelet does not have ClusterDNS IP configured and cannot create Pod using ' +
+        '"ClusterFirst" policy. Falling back to "Default" policy.',
+    ),
   );
   await world.close();
 });

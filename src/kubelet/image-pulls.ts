@@ -1,15 +1,18 @@
 import type { Container, Pod } from '../api/gen/types.ts';
 import { formatDuration } from '../api/duration.ts';
 import { parseImageName } from '../api/image-name.ts';
-import { messageOf } from '../base/status-error.ts';
+import { StatusError, messageOf } from '../base/status-error.ts';
+import type { ImageAuth, PulledImage, RuntimeImage } from '../cri/runtime.ts';
 import { DoublingBackoff } from './doubling-backoff.ts';
+import { pullCredentials } from './image-credentials.ts';
 import type { NodeContext } from './node-context.ts';
-import { containerReference, podUidOf } from './pod-names.ts';
+import { containerReference, podReference, podUidOf } from './pod-names.ts';
 import { SerialGate } from './serial-gate.ts';
 import type { StartFailure } from './start-failures.ts';
 
 export type ImageResult =
-  | { readonly kind: 'present'; readonly imageRef: string }
+  /** `image`: as the runtime knows it; `undefined` when it was pulled just now. */
+  | { readonly kind: 'present'; readonly imageRef: string; readonly image: RuntimeImage | undefined }
   | { readonly kind: 'failed'; readonly failure: StartFailure };
 
 // What some runtimes put before the text of their error, and the waiting reason that it stands for.
@@ -18,7 +21,7 @@ const reasonsByPrefix = {
   SignatureValidationFailed: 'because the signature validation failed',
 } as const;
 
-type PullContext = Pick<NodeContext, 'clock' | 'recorder' | 'runtime'>;
+type PullContext = Pick<NodeContext, 'clock' | 'objects' | 'recorder' | 'runtime'>;
 
 /**
  * Gets the images of containers by their pull policy, one pull at a time, with a back-off per pod and image (section
@@ -54,7 +57,7 @@ export class ImagePulls {
     const policy = container.imagePullPolicy ?? 'IfNotPresent';
     if (present !== undefined && policy !== 'Always') {
       this.#event(pod, container, 'Normal', 'Pulled', `Container image "${image}" already present on machine`);
-      return { kind: 'present', imageRef: present.id };
+      return { kind: 'present', imageRef: present.id, image: present };
     }
     if (policy === 'Never') {
       const message = `Container image "${image}" is not present with pull policy of Never`;
@@ -70,7 +73,7 @@ export class ImagePulls {
   }
 
   async #pull(pod: Pod, container: Container, image: string, signal: AbortSignal): Promise<ImageResult> {
-    const { clock, runtime } = this.#context;
+    const { clock } = this.#context;
     const podUid = podUidOf(pod);
     if (this.#backoff.isWaiting(podUid, image, clock.wallMs())) {
       const message = `Back-off pulling image "${image}"`;
@@ -82,19 +85,51 @@ export class ImagePulls {
     const askedMonoMs = clock.monoMs();
     let begunMonoMs = askedMonoMs;
     try {
+      const auths = await this.#credentials(pod, image, signal);
       const pulled = await this.#gate.run(() => {
         begunMonoMs = clock.monoMs();
-        return runtime.pullImage(image, signal);
+        return this.#pullWith(image, auths, signal);
       }, signal);
       const now = clock.monoMs();
       const times = `${textMs(now - begunMonoMs)} (${textMs(now - askedMonoMs)} including waiting)`;
       const text = `Successfully pulled image "${image}" in ${times}. Image size: ${pulled.sizeBytes} bytes.`;
       this.#event(pod, container, 'Normal', 'Pulled', pulled.notice === undefined ? text : `${text} ${pulled.notice}`);
-      return { kind: 'present', imageRef: pulled.id };
+      return { kind: 'present', imageRef: pulled.id, image: undefined };
     } catch (error) {
       if (signal.aborted) throw error;
       return this.#onFailure(pod, container, image, messageOf(error));
     }
+  }
+
+  /** Secrets that are not there are told, and the rest is tried without them. */
+  async #credentials(pod: Pod, image: string, signal: AbortSignal): Promise<readonly ImageAuth[]> {
+    if ((pod.spec?.imagePullSecrets ?? []).length === 0) return [];
+    const repository = fullRepository(parseImageName(image).repository);
+    const { auths, missing } = await pullCredentials(this.#context.objects, pod, repository, signal);
+    if (missing.length > 0) {
+      const message =
+        `Unable to retrieve some image pull secrets (${missing.join(', ')}); ` +
+        'attempting to pull the image may not succeed.';
+      this.#context.recorder.event(podReference(pod), 'Warning', 'FailedToRetrieveImagePullSecret', message);
+    }
+    return auths;
+  }
+
+  /** With each of the credentials until one works; without any if there are none. */
+  async #pullWith(image: string, auths: readonly ImageAuth[], signal: AbortSignal): Promise<PulledImage> {
+    const { runtime } = this.#context;
+    const errors: string[] = [];
+    for (const auth of auths) {
+      try {
+        return await runtime.pullImage(image, signal, auth);
+      } catch (error) {
+        if (signal.aborted || !(error instanceof StatusError)) throw error;
+        errors.push(error.message);
+      }
+    }
+    const [first = ''] = errors;
+    if (errors.length === 0) return runtime.pullImage(image, signal);
+    throw new StatusError('Forbidden', errors.length === 1 ? first : `[${errors.join(', ')}]`);
   }
 
   #onFailure(pod: Pod, container: Container, image: string, text: string): ImageResult {
@@ -120,13 +155,21 @@ function failed(reason: string, message: string): ImageResult {
 
 function pullFailure(image: string, text: string): StartFailure {
   for (const [reason, words] of Object.entries(reasonsByPrefix)) {
-    if (text.startsWith(reason)) return { reason, message: `image pull failed for ${image} ${words}: ${text}` };
+    if (!text.startsWith(reason)) continue;
+    return { reason, message: `image pull failed for ${image} ${words}${text.slice(reason.length)}` };
   }
   return { reason: 'ErrImagePull', message: text };
 }
 
 function textMs(durationMs: number): string {
   return formatDuration(Math.trunc(durationMs));
+}
+
+// `busybox` -> `docker.io/library/busybox`, as credentials name it.
+function fullRepository(repository: string): string {
+  const [first = '', ...rest] = repository.split('/');
+  if (rest.length === 0) return `docker.io/library/${first}`;
+  return /[.:]/.test(first) || first === 'localhost' ? repository : `docker.io/${repository}`;
 }
 
 /** Why `image` is no image reference, in the words of upstream's parser; `undefined` if it is one. */

@@ -17,18 +17,20 @@ import { podLabels } from '../cri/runtime.ts';
 import type { ContainerEvent, ContainerRuntime } from '../cri/runtime.ts';
 import { refusalOf } from './admission.ts';
 import { Alarm } from './alarm.ts';
+import type { Cgroups } from './cgroups.ts';
 import { removeOrphans } from './garbage.ts';
 import { makeKubeletMetrics } from './kubelet-metrics.ts';
 import { LogRotation } from './log-rotation.ts';
 import type { NodeContext } from './node-context.ts';
 import type { NodeFiles } from './node-files.ts';
-import { NodeRegistration } from './node-registration.ts';
+import { NodeRegistration, nodeReference } from './node-registration.ts';
 import { nodeServerHandler } from './node-server.ts';
 import { networkProblemOf } from './node-status.ts';
 import type { HostInfo } from './node-status.ts';
 import { ObjectReader } from './object-reader.ts';
 import { isWorthSync } from './pod-changes.ts';
 import { isTerminalPhase, podReference, podUidOf } from './pod-names.ts';
+import { PodCgroups } from './pod-cgroups.ts';
 import { PodSync } from './pod-sync.ts';
 import { PodWorker } from './pod-worker.ts';
 import { ProbeManager } from './probes/probe-manager.ts';
@@ -61,6 +63,8 @@ export interface KubeletDeps {
   readonly transport: ProbeTransport;
   /** For exec, attach and port-forward. Default: they are refused. */
   readonly streams?: StreamServer;
+  /** For runtimes that put containers below the control group of their pod. Default: there are no such groups. */
+  readonly cgroups?: Cgroups;
   readonly onProbeAttempt?: (attempt: ProbeAttempt) => void;
   /** Default: an informer of the pods that are bound to this node. */
   readonly pods?: Informer<Pod>;
@@ -93,6 +97,8 @@ export interface KubeletOptions {
   readonly rootDir: string;
   /** For containers' logs; upstream `/var/log/pods`. */
   readonly podLogsDir: string;
+  /** The control group that those of pods lie below. Default `/kubepods`; only with `cgroups`. */
+  readonly cgroupRoot?: string;
   /** What a node says it is. Default: the version whose behaviour this is. */
   readonly kubeletVersion?: string;
 }
@@ -120,6 +126,7 @@ export class Kubelet {
   readonly #workerDone = new Set<() => void>(); // of those who wait for the shutdown
   #running: Running | undefined;
   #isShuttingDown = false;
+  #hasToldMissingDns = false;
   #runtimeName = '';
 
   constructor(deps: KubeletDeps, options: KubeletOptions) {
@@ -139,6 +146,7 @@ export class Kubelet {
       files,
       transport,
       layout: { rootDir: options.rootDir, podLogsDir: options.podLogsDir },
+      podCgroups: deps.cgroups && new PodCgroups(deps.cgroups, options.cgroupRoot ?? '/kubepods', allocatable),
       nodeName: options.nodeName,
       hostname: options.hostname,
       hostIps: options.nodeIps,
@@ -373,8 +381,19 @@ export class Kubelet {
       for (const message of unenforcedFieldsOf(pod)) {
         this.#deps.recorder.event(podReference(pod), 'Warning', 'NotEnforced', message);
       }
+      if (pod.spec?.dnsPolicy === 'ClusterFirst') this.#tellMissingDns();
     }
     return refusal;
+  }
+
+  /** Once: upstream writes it for every pod, but a node without cluster DNS is nothing that a pod can help. */
+  #tellMissingDns(): void {
+    if (this.#hasToldMissingDns) return;
+    this.#hasToldMissingDns = true;
+    const message =
+      'kubelet does not have ClusterDNS IP configured and cannot create Pod using "ClusterFirst" policy. ' +
+      'Falling back to "Default" policy.';
+    this.#deps.recorder.event(nodeReference(this.#context.nodeName), 'Warning', 'MissingClusterDNS', message);
   }
 
   #onProbeUpdate(update: ProbeUpdate): void {
@@ -426,7 +445,9 @@ export class Kubelet {
       const { view } = this.#relist;
       try {
         if (view !== undefined) {
-          await removeOrphans(this.#context, view, (podUid) => this.#workers.has(podUid), signal);
+          const isKnown = (podUid: string): boolean => this.#workers.has(podUid);
+          await removeOrphans(this.#context, view, isKnown, signal);
+          await this.#context.podCgroups?.cleanUp(isKnown);
         }
         this.#running?.prober.cleanUp(new Set(this.#workers.keys()));
       } catch (error) {

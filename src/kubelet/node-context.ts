@@ -8,6 +8,7 @@ import type { KubeletMetrics } from './kubelet-metrics.ts';
 import type { NodeFiles } from './node-files.ts';
 import type { NodeLayout } from './node-layout.ts';
 import type { ObjectReader } from './object-reader.ts';
+import type { PodCgroups } from './pod-cgroups.ts';
 import type { ProbeTransport } from './probes/probe-transport.ts';
 
 /** What the parts of one node's kubelet share. */
@@ -24,6 +25,8 @@ export interface NodeContext {
   /** For the httpGet hooks of containers. */
   readonly transport: Pick<ProbeTransport, 'httpGet'>;
   readonly layout: NodeLayout;
+  /** `undefined`: the runtime puts containers where it likes. */
+  readonly podCgroups: PodCgroups | undefined;
   readonly nodeName: string;
   readonly hostname: string;
   /** The primary one first. */

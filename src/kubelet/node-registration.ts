@@ -221,7 +221,7 @@ export class NodeRegistration {
 }
 
 /** Upstream gives the node's name for its uid, and `kubectl describe node` looks for both. */
-function nodeReference(name: string): ObjectReference {
+export function nodeReference(name: string): ObjectReference {
   return { kind: 'Node', name, uid: name };
 }
 

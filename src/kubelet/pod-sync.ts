@@ -139,6 +139,7 @@ export class PodSync {
     prober.removePod(podUid);
     if (ending.cause === 'shutdown') return;
     await this.#volumes.remove(podUid);
+    await context.podCgroups?.remove(podUid);
     if (!isShown) return;
     const last = this.#statusOf(pod, after, { isTornDown: true, verdict: undefined });
     statuses.finish(pod, lastStatus(pod, last));
@@ -157,6 +158,7 @@ export class PodSync {
     this.#deps.prober.removePod(podUid);
     await this.#volumes.remove(podUid);
     await removePodRemains(this.#deps.context, pod, signal);
+    await this.#deps.context.podCgroups?.remove(podUid);
     this.#deps.statuses.forget(podUid);
     this.#images.forgetPod(podUid);
     this.#failures.forgetPod(podUid);

@@ -100,7 +100,8 @@ function withDeadline<T>(
       () => giveUp(new StatusError('Timeout', `${prefix}context deadline exceeded`)),
       () => {},
     );
-    call(own.signal).then(resolve, reject).finally(end);
+    const answer = (async () => call(own.signal))(); // also what is thrown at once is an answer
+    answer.then(resolve, reject).finally(end);
     return undefined;
   });
 }

@@ -3,20 +3,31 @@ import type { DnsConfig, NamespaceMode, PodSandboxConfig, PortMapping, PortProto
 import { sandboxAnnotations, sandboxLabels } from './container-labels.ts';
 import { podLogDirectory } from './node-layout.ts';
 import type { NodeLayout } from './node-layout.ts';
-import { podUidOf } from './pod-names.ts';
+import { containersOf, podUidOf } from './pod-names.ts';
 
 const hostnameLengthMax = 63;
 /** Of a kernel. */
 export const fqdnLengthMax = 64;
 
-/** The sandbox that a pod asks for. `nodeHostname`: for pods on the machine's network. */
-export function sandboxConfigOf(pod: Pod, attempt: number, layout: NodeLayout, nodeHostname: string): PodSandboxConfig {
+export interface SandboxFacts {
+  readonly attempt: number;
+  readonly layout: NodeLayout;
+  /** For pods on the machine's network. */
+  readonly nodeHostname: string;
+  readonly dnsConfig: DnsConfig | undefined;
+  /** `undefined`: the runtime's own. */
+  readonly cgroupParent: string | undefined;
+}
+
+/** The sandbox that a pod asks for. */
+export function sandboxConfigOf(pod: Pod, facts: SandboxFacts): PodSandboxConfig {
+  const { attempt, layout, nodeHostname, dnsConfig, cgroupParent } = facts;
   const { metadata, spec } = pod;
   return {
     metadata: { name: metadata?.name ?? '', uid: podUidOf(pod), namespace: metadata?.namespace ?? '', attempt },
     hostname: hostnameOf(pod, nodeHostname),
     logDirectory: podLogDirectory(layout, pod),
-    dnsConfig: dnsConfigOf(pod),
+    dnsConfig,
     portMappings: (spec?.containers ?? []).flatMap(({ ports }) =>
       (ports ?? []).map(({ protocol, containerPort, hostPort, hostIP }): PortMapping => ({
         protocol: protocolOf(protocol),
@@ -32,6 +43,10 @@ export function sandboxConfigOf(pod: Pod, attempt: number, layout: NodeLayout, n
       pid: modeOf(spec?.hostPID, spec?.shareProcessNamespace === true ? 'pod' : 'container'),
       ipc: modeOf(spec?.hostIPC, 'pod'),
     },
+    ...(containersOf(pod).some(({ container }) => container.securityContext?.privileged === true)
+      ? { privileged: true }
+      : {}),
+    ...(cgroupParent === undefined ? {} : { cgroupParent }),
   };
 }
 
@@ -50,17 +65,4 @@ function modeOf(usesHost: boolean | undefined, otherwise: NamespaceMode): Namesp
 
 function protocolOf(protocol: string | undefined): PortProtocol {
   return protocol === 'UDP' || protocol === 'SCTP' ? protocol : 'TCP';
-}
-
-// There is no cluster DNS; a pod that brings its own servers gets them, others what the machine has.
-function dnsConfigOf(pod: Pod): DnsConfig | undefined {
-  const { dnsConfig } = pod.spec ?? {};
-  if (dnsConfig === undefined) return undefined;
-  return {
-    servers: dnsConfig.nameservers ?? [],
-    searches: dnsConfig.searches ?? [],
-    options: (dnsConfig.options ?? []).map(({ name, value }) =>
-      value === undefined ? (name ?? '') : `${name}:${value}`,
-    ),
-  };
 }

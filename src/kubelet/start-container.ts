@@ -1,11 +1,11 @@
 import type { Container, LifecycleHandler, Pod } from '../api/gen/types.ts';
 import { StatusError, messageOf } from '../base/status-error.ts';
 import type { ContainerConfig, PodSandboxConfig } from '../cri/runtime.ts';
-import { containerConfigOf } from './container-config.ts';
+import { containerConfigOf, needsImageUser } from './container-config.ts';
 import { containerEnv } from './container-env.ts';
 import { restartCountOf } from './container-labels.ts';
 import { runHook } from './hooks.ts';
-import type { ImagePulls } from './image-pulls.ts';
+import type { ImagePulls, ImageResult } from './image-pulls.ts';
 import { killContainer } from './kill-container.ts';
 import type { NodeContext } from './node-context.ts';
 import { podLogDirectory, terminationLogPath } from './node-layout.ts';
@@ -57,7 +57,7 @@ export async function startContainer(
     warn(removed.message);
     return { reason: 'CreateContainerError', message: removed.message };
   }
-  const config = await attempt(() => makeConfig(context, site, container, image.imageRef, signal), signal);
+  const config = await attempt(() => makeConfig(context, site, container, image, signal), signal);
   if (config.kind === 'failed') {
     warn(config.message);
     return { reason: 'CreateContainerConfigError', message: config.message };
@@ -113,7 +113,7 @@ async function makeConfig(
   context: NodeContext,
   site: StartSite,
   container: Container,
-  imageRef: string,
+  { imageRef, image }: Extract<ImageResult, { kind: 'present' }>,
   signal: AbortSignal,
 ): Promise<ContainerConfig> {
   const { pod, podIps, volumes, hostsFilePath } = site;
@@ -121,6 +121,8 @@ async function makeConfig(
   const restartCount = await nextRestartCount(context, site, container);
   const facts = { pod, podIps, hostIps, allocatable };
   const envs = await containerEnv(context.objects, facts, container, signal);
+  const isUserAsked = needsImageUser(pod, container);
+  const imageUser = isUserAsked ? (image ?? (await context.runtime.imageStatus(imageRef, signal))) : undefined;
   const messagePath = terminationLogPath(layout, podUidOf(pod), container.name, restartCount);
   const config = containerConfigOf({
     pod,
@@ -132,6 +134,8 @@ async function makeConfig(
     terminationLogPath: messagePath,
     hostsFilePath,
     memoryCapacityBytes,
+    imageUser,
+    seccompRoot: `${layout.rootDir}/seccomp`,
   });
   await files.makeDirectory(messagePath.slice(0, messagePath.lastIndexOf('/')), 0o755);
   await files.truncate(messagePath, 0o666);

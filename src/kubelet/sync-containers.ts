@@ -14,6 +14,7 @@ import { containerReference, findContainer, isSidecar, podReference, podText, po
 import { podIpsOf } from './pod-status.ts';
 import { newestDead, newestInstance } from './runtime-pod.ts';
 import type { RuntimePod } from './runtime-pod.ts';
+import { podDnsConfig } from './pod-dns.ts';
 import { sandboxConfigOf } from './sandbox-config.ts';
 import { startContainer } from './start-container.ts';
 import type { StartSite } from './start-container.ts';
@@ -77,6 +78,9 @@ export async function syncContainers(
     };
     await killContainer(context, target, { ...kill, graceSeconds: undefined, waitTurn: undefined }, signal);
   }
+  if (!actions.createSandbox && actions.startInit.length + actions.start.length === 0) {
+    return { changed, failed: false, isRepeat: false };
+  }
   const site = await prepareSite(context, input, signal);
   if (site === undefined) return { changed, failed: true, isRepeat: false };
   const started = await startAll(context, parts, site, actions, signal);
@@ -102,7 +106,15 @@ async function prepareSite(
   { pod, runtimePod, status, actions, volumes }: SyncInput,
   signal: AbortSignal,
 ): Promise<StartSite | undefined> {
-  const sandboxConfig = sandboxConfigOf(pod, actions.sandboxAttempt, context.layout, context.hostname);
+  const cgroup = await ensureCgroup(context, pod);
+  if (cgroup.kind === 'failed') return undefined;
+  const sandboxConfig = sandboxConfigOf(pod, {
+    attempt: actions.sandboxAttempt,
+    layout: context.layout,
+    nodeHostname: context.hostname,
+    dnsConfig: await podDnsConfig(context, pod),
+    cgroupParent: cgroup.path,
+  });
   let sandboxId = actions.sandboxId;
   if (actions.createSandbox || sandboxId === undefined) {
     sandboxId = await createSandbox(context, pod, sandboxConfig, signal);
@@ -126,6 +138,19 @@ async function prepareSite(
       return (container?.restartCount ?? 0) + (container?.state?.terminated === undefined ? 0 : 1);
     },
   };
+}
+
+type PodCgroup = { readonly kind: 'ready'; readonly path: string | undefined } | { readonly kind: 'failed' };
+
+async function ensureCgroup({ podCgroups, recorder }: NodeContext, pod: Pod): Promise<PodCgroup> {
+  try {
+    return { kind: 'ready', path: await podCgroups?.ensure(pod) };
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    const message = `unable to ensure pod container exists: ${error.message}`;
+    recorder.event(podReference(pod), 'Warning', 'FailedCreatePodContainer', message);
+    return { kind: 'failed' };
+  }
 }
 
 async function createSandbox(

@@ -59,6 +59,11 @@ export interface SimImage {
   readonly mustBePulled?: boolean;
   /** Default 0, on top of the verb's own latency. */
   readonly pullMs?: number;
+  /** Whoever pulls it has to know it. Default: nobody has to. */
+  readonly password?: string;
+  /** Whom its processes run as: a number or a name. Default: root. */
+  readonly uid?: number;
+  readonly username?: string;
   /** What runs without a `command`. */
   readonly entrypoint?: readonly string[];
 }

@@ -12,6 +12,8 @@ import {
   type ContainerEventKind,
   type ContainerRuntime,
   type ExecSyncResult,
+  type ImageAuth,
+  type ImageFsInfo,
   type PodSandboxConfig,
   type PodSandboxStatus,
   type PulledImage,
@@ -46,6 +48,8 @@ export const simVerbs = [
   'listImages',
   'imageStatus',
   'pullImage',
+  'removeImage',
+  'imageFsInfo',
   'status',
 ] as const;
 
@@ -97,7 +101,7 @@ export class SimRuntime implements ContainerRuntime {
   readonly #events = new ContainerEvents();
   readonly #sandboxes = new Map<string, SimSandbox>();
   readonly #containers = new Map<string, SimContainer>();
-  readonly #pulled = new Set<string>(); // names of images that were not there at first
+  readonly #present: Set<string>; // names of images
   #connection = new AbortController(); // of all calls in flight; replaced when the runtime restarts
   #hostNumber = 0;
   #isDown = false;
@@ -106,6 +110,7 @@ export class SimRuntime implements ContainerRuntime {
   constructor(deps: SimRuntimeDeps, options: SimRuntimeOptions, signal: AbortSignal) {
     this.#deps = deps;
     this.#options = options;
+    this.#present = new Set(options.images.filter(({ mustBePulled }) => mustBePulled !== true).map(({ name }) => name));
     this.#faults = deps.faults ?? noFaults;
     this.#ids = deps.entropy.fork('ids');
     this.#latencies = deps.entropy.fork('latencies');
@@ -321,18 +326,35 @@ export class SimRuntime implements ContainerRuntime {
     });
   }
 
-  pullImage(image: string, signal: AbortSignal): Promise<PulledImage> {
+  pullImage(image: string, signal: AbortSignal, auth?: ImageAuth): Promise<PulledImage> {
     return this.#call('pullImage', signal, async () => {
       const name = normalName(image);
       const found = this.#options.images.find((candidate) => candidate.name === name);
+      if (found?.password !== undefined && found.password !== auth?.password) {
+        throw new StatusError('Forbidden', `failed to authorize: pull access denied for ${name}`);
+      }
       const pullMs = (found?.pullMs ?? 0) + (this.#faults.hit('cri.pullImage.slow') ? slowPullMs : 0);
       await this.#deps.clock.sleep(pullMs, 'cri.sim.pull', signal);
       if (found === undefined) {
         throw new StatusError('NotFound', (this.#options.pullErrorText ?? unknownHostText)(image));
       }
-      this.#pulled.add(found.name);
+      this.#present.add(found.name);
       return { id: idOf(found), sizeBytes: found.sizeBytes };
     });
+  }
+
+  removeImage(image: string, signal: AbortSignal): Promise<void> {
+    return this.#call('removeImage', signal, () => {
+      const found = this.#findImage(image);
+      if (found !== undefined) this.#present.delete(found.name);
+    });
+  }
+
+  imageFsInfo(signal: AbortSignal): Promise<ImageFsInfo> {
+    return this.#call('imageFsInfo', signal, () => ({
+      mountpoint: '/var/lib/sim',
+      usedBytes: this.#presentImages().reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    }));
   }
 
   events(signal: AbortSignal): AsyncIterable<ContainerEvent> {
@@ -449,7 +471,7 @@ export class SimRuntime implements ContainerRuntime {
   }
 
   #presentImages(): SimImage[] {
-    return this.#options.images.filter((image) => image.mustBePulled !== true || this.#pulled.has(image.name));
+    return this.#options.images.filter(({ name }) => this.#present.has(name));
   }
 
   #findImage(image: string): SimImage | undefined {
@@ -469,7 +491,14 @@ function normalName(image: string): string {
 }
 
 function runtimeImage(image: SimImage): RuntimeImage {
-  return { id: idOf(image), repoTags: [image.name], sizeBytes: image.sizeBytes };
+  const { name, sizeBytes, uid, username } = image;
+  return {
+    id: idOf(image),
+    repoTags: [name],
+    sizeBytes,
+    ...(uid === undefined ? {} : { uid }),
+    ...(username === undefined ? {} : { username }),
+  };
 }
 
 /** Looks like a digest, and is the same for the same name. */

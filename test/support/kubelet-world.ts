@@ -7,6 +7,7 @@ import type { Log } from '../../src/base/log.ts';
 import { noMetrics } from '../../src/base/metrics.ts';
 import { TaskScope } from '../../src/base/task-scope.ts';
 import { CorrelatingEventRecorder } from '../../src/client/correlating-event-recorder.ts';
+import type { Cgroups } from '../../src/kubelet/cgroups.ts';
 import { Kubelet } from '../../src/kubelet/kubelet.ts';
 import type { ContainerScript, ScriptRule, SimImage } from '../../src/sim/container-script.ts';
 import { SimNetwork } from '../../src/sim/sim-network.ts';
@@ -27,6 +28,9 @@ export interface KubeletWorldOptions {
   /** Of every call of the runtime. Default 0: nothing takes time but what the scripts say. */
   readonly latencyMs?: readonly [min: number, max: number];
   readonly log?: Log;
+  readonly cgroups?: Cgroups;
+  /** Default: yes. */
+  readonly canMountTmpfs?: boolean;
 }
 
 /** One node with a real kubelet, on the real API server, in virtual time. Pods are bound to it by their `nodeName`. */
@@ -38,7 +42,7 @@ export async function startKubeletWorld(seed: string, options: KubeletWorldOptio
   const account = { namespace: 'default', name: 'default' };
   const body = { automountServiceAccountToken: false };
   await client.patch(resources.serviceaccounts, account, { type: 'merge', body }, never);
-  const files = new SimNodeFiles();
+  const files = new SimNodeFiles({ canMountTmpfs: options.canMountTmpfs ?? true });
   const network = new SimNetwork(clock);
   const scripts = { run: { onStop: { afterMs: 10, exitCode: 0 } }, ...options.scripts } as const;
   const rules = Object.entries(scripts).map(([word, script]): ScriptRule => ({ command: [word], script }));
@@ -74,6 +78,7 @@ export async function startKubeletWorld(seed: string, options: KubeletWorldOptio
         recorder,
         files,
         transport: network,
+        ...(options.cgroups === undefined ? {} : { cgroups: options.cgroups }),
       },
       {
         nodeName: 'node-1',

@@ -12,7 +12,8 @@ export type NotedVerb =
   | 'removeContainer'
   | 'reopenContainerLog'
   | 'execSync'
-  | 'pullImage';
+  | 'pullImage'
+  | 'removeImage';
 
 /** Any runtime, with its calls noted, and one verb at a time made to fail. */
 export class NotingRuntime {
@@ -75,11 +76,19 @@ export class NotingRuntime {
       portForward: (id, port, stream, signal) => inner.portForward(id, port, stream, signal),
       listImages: (signal) => inner.listImages(signal),
       imageStatus: (image, signal) => inner.imageStatus(image, signal),
-      pullImage: (image, signal) => {
-        this.calls.push(`pullImage ${image}`);
+      pullImage: (image, signal, auth) => {
+        this.calls.push(`pullImage ${image} ${auth?.username ?? ''}`.trimEnd());
         this.#fail('pullImage');
-        return inner.pullImage(image, signal);
+        return inner.pullImage(image, signal, auth);
       },
+      removeImage: async (image, signal) => {
+        this.calls.push(`removeImage ${image.slice(0, 12)}`);
+        this.#fail('removeImage');
+        await inner.removeImage?.(image, signal);
+      },
+      ...(inner.imageFsInfo === undefined
+        ? {}
+        : { imageFsInfo: (signal: AbortSignal) => inner.imageFsInfo?.(signal) ?? Promise.reject(new Error('gone')) }),
       events: (signal) => inner.events(signal),
     };
   }
