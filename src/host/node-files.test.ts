@@ -47,6 +47,25 @@ test('directories, files and their removal', () =>
     await assert.rejects(files.write(`${root}/a/f`, '', 0o644), { reason: 'NotFound' });
   }));
 
+test('links are followed, and replaced in one step', () =>
+  forBoth('links', async (files, root) => {
+    await files.makeDirectory(`${root}/one`, 0o755);
+    await files.makeDirectory(`${root}/two`, 0o755);
+    await files.write(`${root}/one/f`, '1', 0o644);
+    await files.write(`${root}/two/f`, '22', 0o644);
+    await files.link('one', `${root}/data`);
+    await files.link('data/f', `${root}/f`);
+    assert.deepEqual([await files.readLink(`${root}/data`), await files.readLink(`${root}/one`)], ['one', undefined]);
+    assert.equal(text(await files.readTail(`${root}/f`, 9)), '1');
+    await files.link('two', `${root}/data`);
+    assert.equal(text(await files.readTail(`${root}/f`, 9)), '22');
+    assert.equal((await files.stat(`${root}/data`))?.kind, 'directory');
+    assert.deepEqual(await files.list(root), ['data', 'f', 'one', 'two']);
+    await files.remove(`${root}/data`);
+    assert.deepEqual(await files.list(`${root}/two`), ['f']);
+    assert.equal(await files.stat(`${root}/f`), undefined);
+  }));
+
 test('reading ends and pieces; a file stays the same one after a rename', () =>
   forBoth('reading', async (files, root) => {
     await files.write(`${root}/f`, '0123456789', 0o644);

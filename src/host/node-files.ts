@@ -27,16 +27,38 @@ export class HostNodeFiles implements NodeFiles {
     });
   }
 
-  write(file: string, content: string | Uint8Array, mode: number, groupId?: number): Promise<void> {
-    return translated(`write ${file}`, async () => {
+  write(file: string, content: string | Uint8Array, mode: number, groupId?: number, userId?: number): Promise<void> {
+    return this.#replace(`write ${file}`, file, async (unfinished) => {
+      await fs.writeFile(unfinished, content, { mode: 0o600 });
+      await own(unfinished, mode, groupId, userId);
+    });
+  }
+
+  link(target: string, file: string): Promise<void> {
+    return this.#replace(`symlink ${file}`, file, (unfinished) => fs.symlink(target, unfinished));
+  }
+
+  /** What `make` makes takes the place of `file` in one step. */
+  #replace(what: string, file: string, make: (unfinished: string) => Promise<void>): Promise<void> {
+    return translated(what, async () => {
       this.#writeCount += 1;
       const unfinished = `${file}.${process.pid}-${this.#writeCount}.tmp`;
       try {
-        await fs.writeFile(unfinished, content);
-        await own(unfinished, mode, groupId);
+        await make(unfinished);
         await fs.rename(unfinished, file);
       } catch (error) {
         await fs.rm(unfinished, { force: true });
+        throw error;
+      }
+    });
+  }
+
+  readLink(file: string): Promise<string | undefined> {
+    return translated(`readlink ${file}`, async () => {
+      try {
+        return await orAbsent(() => fs.readlink(file));
+      } catch (error) {
+        if (codeOf(error) === 'EINVAL') return undefined; // something else is there
         throw error;
       }
     });
@@ -217,9 +239,10 @@ async function usedBelow(
   return bytes;
 }
 
-async function own(target: string, mode: number, groupId: number | undefined): Promise<void> {
+async function own(target: string, mode: number, groupId: number | undefined, userId?: number): Promise<void> {
+  const isGiven = groupId !== undefined || userId !== undefined;
   // First the owner: to change it takes the set-group-ID bit away.
-  if (groupId !== undefined && process.getuid?.() === 0) await fs.chown(target, -1, groupId);
+  if (isGiven && process.getuid?.() === 0) await fs.chown(target, userId ?? -1, groupId ?? -1);
   await fs.chmod(target, mode);
 }
 

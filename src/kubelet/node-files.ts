@@ -23,8 +23,15 @@ export interface NodeFiles {
    * the group that it belongs to, where this process may give files to groups (it is root); else it is left out.
    */
   makeDirectory(path: string, mode: number, groupId?: number): Promise<void>;
-  /** Replaces the whole file in one step: readers see the old or the new content. `groupId` as above. */
-  write(path: string, content: string | Uint8Array, mode: number, groupId?: number): Promise<void>;
+  /**
+   * Replaces the whole file in one step: readers see the old or the new content, and nobody sees it who may not.
+   * `groupId`, and `userId` of its owner, as above.
+   */
+  write(path: string, content: string | Uint8Array, mode: number, groupId?: number, userId?: number): Promise<void>;
+  /** A symbolic link that says `target` (which need not be there). One that is at `path` is replaced in one step. */
+  link(target: string, path: string): Promise<void>;
+  /** What a symbolic link says; `undefined`: there is none at `path`. */
+  readLink(path: string): Promise<string | undefined>;
   /** Empties or makes it, in place: for files that are mounted into containers. */
   truncate(path: string, mode: number): Promise<void>;
   /**
@@ -32,7 +39,7 @@ export interface NodeFiles {
    * none.
    */
   remove(path: string): Promise<void>;
-  /** The names in it, sorted; none if there is no such directory. */
+  /** The names in it, links too, sorted; none if there is no such directory. */
   list(path: string): Promise<readonly string[]>;
   /** Follows symbolic links; `undefined`: there is none. */
   stat(path: string): Promise<FileStat | undefined>;

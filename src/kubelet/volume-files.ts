@@ -8,7 +8,8 @@ import type {
   Volume,
   VolumeProjection,
 } from '../api/gen/types.ts';
-import { StatusError } from '../base/status-error.ts';
+import { joinErrorTexts } from '../api/field-error.ts';
+import { StatusError, messageOf } from '../base/status-error.ts';
 import { fieldValue, resourceValue } from './downward-api.ts';
 import type { DownwardFacts } from './downward-api.ts';
 import { decodeBase64 } from './object-reader.ts';
@@ -21,6 +22,8 @@ export interface VolumeFile {
   readonly path: string;
   readonly content: Uint8Array;
   readonly mode: number;
+  /** Of its owner; absent: root. */
+  readonly userId?: number;
 }
 
 const encoder = new TextEncoder();
@@ -57,9 +60,18 @@ export async function volumeFilesOf(
   ];
   const mode = (configMap ?? secret ?? downwardAPI ?? projected)?.defaultMode ?? defaultFileMode;
   const byPath = new Map<string, VolumeFile>(); // a later source wins
+  const problems: StatusError[] = [];
   for (const source of sources) {
-    for (const file of await sourceFiles(contents, facts, source, mode, signal)) byPath.set(file.path, file);
+    try {
+      for (const file of await sourceFiles(contents, facts, source, mode, signal)) byPath.set(file.path, file);
+    } catch (error) {
+      if (!(error instanceof StatusError)) throw error;
+      problems.push(error);
+    }
   }
+  const [first] = problems;
+  if (first !== undefined)
+    throw new StatusError(first.reason, joinErrorTexts(problems.map(messageOf)), { cause: first });
   const files = [...byPath.values()];
   const bytes = files.reduce((sum, file) => sum + file.content.length, 0);
   if (bytes > volumeBytesMax) throw new StatusError('RequestEntityTooLarge', `more than ${volumeBytesMax} bytes`);
@@ -77,7 +89,7 @@ async function sourceFiles(
   const { configMap, secret, downwardAPI, serviceAccountToken } = source;
   if (serviceAccountToken !== undefined) {
     const content = encoder.encode(await tokens.get(facts.pod, serviceAccountToken, signal));
-    return [{ path: safePath(serviceAccountToken.path), content, mode: tokenMode(facts, mode) }];
+    return [{ path: safePath(serviceAccountToken.path), content, ...tokenOwner(facts, mode) }];
   }
   if (configMap !== undefined) {
     const { name = '', optional = false, items } = configMap;
@@ -93,13 +105,14 @@ async function sourceFiles(
 }
 
 /** Who runs as somebody, or for a group, has it to himself. Upstream: `projectedVolumeMounter.collectData`. */
-function tokenMode({ pod }: DownwardFacts, mode: number): number {
-  const isOwned = pod.spec?.securityContext?.fsGroup !== undefined || fsUserOf(pod) !== undefined;
-  return isOwned ? 0o600 : mode;
+function tokenOwner({ pod }: DownwardFacts, mode: number): Pick<VolumeFile, 'mode' | 'userId'> {
+  const userId = fsUserOf(pod);
+  const isOwned = userId !== undefined || pod.spec?.securityContext?.fsGroup !== undefined;
+  return { mode: isOwned ? 0o600 : mode, ...(userId === undefined ? {} : { userId }) };
 }
 
 /** The one user that all containers run as; `undefined`: they differ, or do not say. Upstream: `FsUserFrom`. */
-export function fsUserOf({ spec }: Pod): number | undefined {
+function fsUserOf({ spec }: Pod): number | undefined {
   const containers: readonly Container[] = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
   const users = new Set(
     containers.map(({ securityContext }) => securityContext?.runAsUser ?? spec?.securityContext?.runAsUser),

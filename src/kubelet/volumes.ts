@@ -9,7 +9,8 @@ import { podUidOf } from './pod-names.ts';
 import { ServiceAccountTokens } from './service-account-tokens.ts';
 import type { ServiceAccountTokensDeps } from './service-account-tokens.ts';
 import { apiVolumeTypes, volumeFilesOf } from './volume-files.ts';
-import type { VolumeContents, VolumeFile } from './volume-files.ts';
+import type { VolumeContents } from './volume-files.ts';
+import { VolumeWriter } from './volume-writer.ts';
 
 /** A volume that is there to be mounted. */
 export interface MountableVolume {
@@ -41,14 +42,15 @@ export interface VolumesDeps extends ServiceAccountTokensDeps {
 export class Volumes {
   readonly #files: NodeFiles;
   readonly #contents: VolumeContents;
+  readonly #writer: VolumeWriter;
   readonly #layout: NodeLayout;
   readonly #madeByPod = new Map<string, ReadonlyMap<string, MountableVolume>>(); // pod uid -> as last made
-  readonly #writtenByPod = new Map<string, Map<string, VolumeFile>>(); // pod uid -> host path -> as last written
 
   constructor(deps: VolumesDeps) {
     this.#files = deps.files;
     const tokens = new ServiceAccountTokens({ ...deps, entropy: deps.entropy.fork('tokens') });
     this.#contents = { objects: deps.objects, tokens };
+    this.#writer = new VolumeWriter({ ...deps, entropy: deps.entropy.fork('volumes') });
     this.#layout = deps.layout;
   }
 
@@ -76,7 +78,6 @@ export class Volumes {
   /** Removes what was made for a pod whose containers have ended; what was mounted from the node stays. */
   async remove(podUid: string): Promise<void> {
     this.#madeByPod.delete(podUid);
-    this.#writtenByPod.delete(podUid);
     this.#contents.tokens.forgetPod(podUid);
     await this.#files.remove(`${podDirectory(this.#layout, podUid)}/volumes`);
   }
@@ -109,37 +110,11 @@ export class Volumes {
       if (!(field in volume)) continue;
       const hostPath = volumeDirectory(this.#layout, podUid, type, volume.name);
       const files = await volumeFilesOf(this.#contents, facts, volume, signal);
-      await this.#writeFiles(podUid, hostPath, files, groupId);
+      await this.#writer.write(hostPath, files, groupId);
       return { hostPath, isReadOnly: true, directoryMode: 0o755, groupId };
     }
     const field = Object.keys(volume).find((key) => key !== 'name') ?? '';
     throw new StatusError('BadRequest', `spec.volumes[${index}].${field} is not supported by this node`);
-  }
-
-  /** With a group, its members may read every file, as upstream's `SetVolumeOwnership` has it. */
-  async #writeFiles(
-    podUid: string,
-    hostPath: string,
-    files: readonly VolumeFile[],
-    groupId: number | undefined,
-  ): Promise<void> {
-    const written = this.#writtenByPod.get(podUid) ?? new Map<string, VolumeFile>();
-    this.#writtenByPod.set(podUid, written);
-    await this.#files.makeDirectory(hostPath, 0o755);
-    const wanted = new Set<string>();
-    for (const file of files) {
-      const path = `${hostPath}/${file.path}`;
-      wanted.add(path);
-      if (sameFile(written.get(path), file)) continue;
-      if (file.path.includes('/')) await this.#files.makeDirectory(path.slice(0, path.lastIndexOf('/')), 0o755);
-      await this.#files.write(path, file.content, groupId === undefined ? file.mode : file.mode | 0o440, groupId);
-      written.set(path, file);
-    }
-    for (const path of written.keys()) {
-      if (!path.startsWith(`${hostPath}/`) || wanted.has(path)) continue;
-      await this.#files.remove(path);
-      written.delete(path);
-    }
   }
 
   async #checkHostPath({ path, type = '' }: HostPathVolumeSource): Promise<void> {
@@ -171,13 +146,4 @@ const hostPathKinds: Readonly<Record<string, { readonly kind: FileStat['kind']; 
 // A volume without a type is an emptyDir; the API server's defaulting says so too.
 function isUntyped(volume: Volume): boolean {
   return Object.keys(volume).every((key) => key === 'name');
-}
-
-function sameFile(a: VolumeFile | undefined, b: VolumeFile): boolean {
-  return (
-    a !== undefined &&
-    a.mode === b.mode &&
-    a.content.length === b.content.length &&
-    a.content.every((byte, index) => byte === b.content[index])
-  );
 }

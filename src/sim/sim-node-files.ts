@@ -7,6 +7,7 @@ interface SimOwnership {
 }
 
 interface SimFile {
+  readonly userId?: number;
   readonly identity: string;
   bytes: Uint8Array;
   mode: number;
@@ -23,6 +24,7 @@ export class SimNodeFiles implements NodeFiles {
   readonly #mounts = new Map<string, number>(); // of tmpfs: path -> size in bytes
   readonly #files = new Map<string, SimFile>();
   readonly #directories = new Map<string, SimOwnership>([['', { mode: 0o755, groupId: undefined }]]); // '' is the root
+  readonly #links = new Map<string, string>(); // path -> what it says: a path relative to its directory
   readonly #watchers = new Map<string, Set<() => void>>(); // by path
   #identities = 0;
 
@@ -39,11 +41,39 @@ export class SimNodeFiles implements NodeFiles {
     }
   }
 
-  async write(path: string, content: string | Uint8Array, mode: number, groupId?: number): Promise<void> {
+  async write(
+    path: string,
+    content: string | Uint8Array,
+    mode: number,
+    groupId?: number,
+    userId?: number,
+  ): Promise<void> {
     this.#checkParent(path);
     const bytes = typeof content === 'string' ? encoder.encode(content) : content.slice();
-    this.#files.set(path, { identity: this.#newIdentity(), bytes, mode, groupId });
+    const owner = userId === undefined ? {} : { userId };
+    this.#files.set(path, { identity: this.#newIdentity(), bytes, mode, groupId, ...owner });
     this.#changed(path);
+  }
+
+  async link(target: string, path: string): Promise<void> {
+    this.#checkParent(path);
+    this.#links.set(path, target);
+  }
+
+  async readLink(path: string): Promise<string | undefined> {
+    return this.#links.get(path);
+  }
+
+  /** Where the links in `path` lead. */
+  #resolved(path: string): string {
+    if (this.#links.size === 0) return path;
+    const parts = path.split('/');
+    for (let count = 2; count <= parts.length; count++) {
+      const directory = parts.slice(0, count - 1).join('/');
+      const target = this.#links.get(parts.slice(0, count).join('/'));
+      if (target !== undefined) return this.#resolved([directory, target, ...parts.slice(count)].join('/'));
+    }
+    return path;
   }
 
   /** As a container's output is written: adds to the file that is there, or makes it, with its directories. */
@@ -78,7 +108,7 @@ export class SimNodeFiles implements NodeFiles {
       this.#files.delete(name);
       this.#changed(name);
     }
-    for (const names of [this.#directories, this.#mounts]) {
+    for (const names of [this.#directories, this.#mounts, this.#links]) {
       for (const name of names.keys()) if (name === path || name.startsWith(`${path}/`)) names.delete(name);
     }
   }
@@ -102,26 +132,28 @@ export class SimNodeFiles implements NodeFiles {
   }
 
   async list(path: string): Promise<readonly string[]> {
-    const names = [...this.#files.keys(), ...this.#directories.keys()]
-      .filter((name) => name.startsWith(`${path}/`))
-      .map((name) => name.slice(path.length + 1))
+    const directory = this.#resolved(path);
+    const names = [...this.#files.keys(), ...this.#directories.keys(), ...this.#links.keys()]
+      .filter((name) => name.startsWith(`${directory}/`))
+      .map((name) => name.slice(directory.length + 1))
       .filter((name) => !name.includes('/'));
     return names.sort();
   }
 
   async stat(path: string): Promise<FileStat | undefined> {
-    const file = this.#files.get(path);
+    const target = this.#resolved(path);
+    const file = this.#files.get(target);
     if (file !== undefined) return statOf(file);
-    return this.#directories.has(path) ? { kind: 'directory', sizeBytes: 0, identity: path } : undefined;
+    return this.#directories.has(target) ? { kind: 'directory', sizeBytes: 0, identity: target } : undefined;
   }
 
   async readTail(path: string, bytesMax: number): Promise<Uint8Array> {
-    const bytes = this.#files.get(path)?.bytes ?? new Uint8Array(0);
+    const bytes = this.#files.get(this.#resolved(path))?.bytes ?? new Uint8Array(0);
     return bytes.slice(Math.max(0, bytes.length - bytesMax));
   }
 
   async open(path: string): Promise<OpenFile | undefined> {
-    const file = this.#files.get(path);
+    const file = this.#files.get(this.#resolved(path));
     if (file === undefined) return undefined;
     return {
       stat: async () => statOf(file),
@@ -166,14 +198,18 @@ export class SimNodeFiles implements NodeFiles {
 
   /** For tests: what is in the file. */
   text(path: string): string | undefined {
-    const bytes = this.#files.get(path)?.bytes;
+    const bytes = this.#files.get(this.#resolved(path))?.bytes;
     return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
   }
 
-  /** For tests: `0440 2000`, its mode and its group if it was given one. */
+  /** For tests: `0440 2000`, its mode and its group if it was given one; `0400 1000:2000` with an owner. */
   ownership(path: string): string {
-    const found = this.#files.get(path) ?? this.#directories.get(path);
-    return `0${found?.mode.toString(8)}${found?.groupId === undefined ? '' : ` ${found.groupId}`}`;
+    const target = this.#resolved(path);
+    const file = this.#files.get(target);
+    const found = file ?? this.#directories.get(target);
+    const owner = file?.userId === undefined ? '' : `${file.userId}:`;
+    const owners = `${owner}${found?.groupId ?? ''}`;
+    return `0${found?.mode.toString(8)}${owners === '' ? '' : ` ${owners}`}`;
   }
 
   /** For tests: `PATH SIZE` of what is mounted, sorted. */
@@ -183,7 +219,7 @@ export class SimNodeFiles implements NodeFiles {
 
   /** For tests: all files, sorted. */
   paths(): readonly string[] {
-    return [...this.#files.keys()].sort();
+    return [...this.#files.keys(), ...this.#links.keys()].sort();
   }
 
   #addParent(directory: string): void {
