@@ -18,6 +18,8 @@ const noteCharsMax = 1_024; // the API server refuses more
 /** What an event says. Two that agree in all but `note` and time are one series. */
 export interface SeriesEvent {
   readonly regarding: ObjectReference;
+  /** On whose account it happened. */
+  readonly related?: ObjectReference;
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
   /** What was done or tried: `Binding`, `Scheduling`. */
@@ -125,6 +127,7 @@ export class SeriesEventRecorder {
       action: said.action,
       reason: said.reason,
       regarding: said.regarding,
+      ...(said.related === undefined ? {} : { related: said.related }),
       note,
       type: said.type,
     };
@@ -151,7 +154,10 @@ export class SeriesEventRecorder {
 }
 
 function keyOf(said: SeriesEvent): string {
-  const { kind = '', namespace = '', name = '', uid = '', apiVersion = '', fieldPath = '' } = said.regarding;
-  const version = said.regarding.resourceVersion ?? '';
-  return [said.type, said.action, said.reason, kind, namespace, name, uid, apiVersion, version, fieldPath].join('\0');
+  return [said.type, said.action, said.reason, ...partsOf(said.regarding), ...partsOf(said.related)].join('\0');
+}
+
+function partsOf(reference: ObjectReference = {}): readonly string[] {
+  const { kind = '', namespace = '', name = '', uid = '', apiVersion = '', fieldPath = '' } = reference;
+  return [kind, namespace, name, uid, apiVersion, reference.resourceVersion ?? '', fieldPath];
 }

@@ -1,4 +1,4 @@
-import type { Node, Pod } from '../api/gen/types.ts';
+import type { Namespace, Node, Pod } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
 import { ApiServer } from '../apiserver/api-server.ts';
 import type { ApiServerDeps } from '../apiserver/api-server.ts';
@@ -49,10 +49,16 @@ export async function startControlPlane(
   const informing = { client: controlling, clock, log };
   const pods = new ListWatchInformer<Pod>({ ...informing, type: resources.pods, entropy: entropy.fork('pods') });
   const nodes = new ListWatchInformer<Node>({ ...informing, type: resources.nodes, entropy: entropy.fork('nodes') });
+  const namespaces = new ListWatchInformer<Namespace>({
+    ...informing,
+    type: resources.namespaces,
+    entropy: entropy.fork('namespaces'),
+  });
   const scheduler = new Scheduler({
     client: scheduling,
     pods,
     nodes,
+    namespaces,
     clock,
     entropy: entropy.fork('scheduler'),
     log,
@@ -70,5 +76,6 @@ export async function startControlPlane(
   scope.start((signal) => scheduler.run(signal));
   scope.start((signal) => pods.run(signal));
   scope.start((signal) => nodes.run(signal));
+  scope.start((signal) => namespaces.run(signal));
   return { server, clientOf };
 }

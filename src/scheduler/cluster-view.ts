@@ -1,165 +1,261 @@
-import type { Node, Taint } from '../api/gen/types.ts';
-import { quantityOf } from '../api/quantity.ts';
+import type { Node } from '../api/gen/types.ts';
 import { invariant } from '../base/status-error.ts';
+import { termMatches } from './affinity-terms.ts';
+import type { AffinityTerm, SelectablePod, WeightedTerm } from './affinity-terms.ts';
+import { absentNode, nodeFactsOf, sameFacts } from './node-facts.ts';
+import type { NodeFacts } from './node-facts.ts';
 import type { PodNeeds } from './pod-needs.ts';
 
-/** On a node whose pods share its network (see the process runtime), so that their containerPorts can clash. */
-export const podNetworkAnnotation = 'livelet.dev/pod-network';
-
-/** A node as the scheduler sees it, with the pods that are bound to it or are just being bound. */
+/** A node as the scheduler sees it, with the pods that are bound to it or are just being bound. Lives as long. */
 export interface NodeView {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly isUnschedulable: boolean;
-  /** Its own, and those that its conditions stand for. */
-  readonly taints: readonly Taint[];
-  /** In billionths. */
-  readonly allocatable: ReadonlyMap<string, bigint>;
-  readonly podsMax: number;
-  readonly podsShareNetwork: boolean;
+  /** Of a Node that exists, or else of none. */
+  readonly facts: NodeFacts;
+  /** By uid. */
   readonly pods: ReadonlyMap<string, PodNeeds>;
-  /** The sum over `pods`, in billionths. */
-  readonly requested: ReadonlyMap<string, bigint>;
-  readonly weight: { readonly cpu: bigint; readonly memory: bigint };
-  /** How many of `pods` have each spread key. */
-  readonly spreadCounts: ReadonlyMap<string, number>;
+  /** Waiting pods for which others make room here, by uid; not among `pods`. */
+  readonly nominated: ReadonlyMap<string, PodNeeds>;
+  /** The sums over `pods`. */
+  readonly load: Readonly<Load>;
 }
 
-/** The pods of one node and their sums; it may exist before (or after) its Node does. */
 interface Load {
-  readonly pods: Map<string, PodNeeds>;
-  readonly requested: Map<string, bigint>;
-  readonly weight: { cpu: bigint; memory: bigint };
-  readonly spreadCounts: Map<string, number>;
+  cpuMilli: number;
+  memoryBytes: number;
+  readonly others: Map<string, number>;
+  weightCpuMilli: number;
+  weightMemoryBytes: number;
 }
+
+interface MutableView extends NodeView {
+  facts: NodeFacts;
+  exists: boolean;
+  readonly pods: Map<string, PodNeeds>;
+  readonly nominated: Map<string, PodNeeds>;
+  readonly load: Load;
+}
+
+/** How many there are of something on each node; none is zero. */
+export type CountByNode = ReadonlyMap<NodeView, number>;
+
+/** All placed pods that every selector takes alike. */
+export interface PodGroup extends SelectablePod {
+  readonly isTerminating: boolean;
+  readonly nodes: CountByNode;
+}
+
+/** A term of placed pods, with how many have it on each node. */
+export interface TermUse extends WeightedTerm {
+  readonly nodes: CountByNode;
+}
+
+const noLabels: Readonly<Record<string, string>> = {};
+const requiredWeight = 1; // that near pods count for in scores. Upstream: `hardPodAffinityWeight`
 
 /**
  * All nodes and what is on them, kept by small steps. Reading it for one decision costs nothing but the reading.
  * Upstream: the scheduler's cache and snapshot.
  */
 export class ClusterView {
-  readonly #nodes = new Map<string, NodeView>(); // by name
-  readonly #fingerprints = new Map<string, string>(); // of #nodes: what of a Node counts here
-  readonly #loads = new Map<string, Load>(); // by node name; one for each node, and for each name with pods
-  readonly #placed = new Map<string, { readonly needs: PodNeeds; readonly nodeName: string }>(); // by pod uid
+  readonly #views = new Map<string, MutableView>(); // by name; one for each node, and for each name with pods
+  #existing: readonly MutableView[] | undefined; // of #views, those with a Node; undefined when stale
+  readonly #placed = new Map<string, { readonly needs: PodNeeds; readonly view: MutableView }>(); // by pod uid
+  readonly #nominations = new Map<string, MutableView>(); // by pod uid
+  readonly #groups = new Map<string, Map<string, PodGroup>>(); // by namespace and key; none is empty
+  readonly #farTerms = new Map<string, TermUse>(); // required anti-affinity of placed pods, by key
+  readonly #scoredTerms = new Map<string, TermUse>(); // preferred, and required affinity, of placed pods
+  readonly #priorities = new Map<number, number>(); // how many placed pods have each
+  readonly #namespaceLabels = new Map<string, Readonly<Record<string, string>>>();
 
-  get nodeCount(): number {
-    return this.#nodes.size;
+  /** Those that exist. */
+  get nodes(): readonly NodeView[] {
+    this.#existing ??= [...this.#views.values()].filter((view) => view.exists);
+    return this.#existing;
   }
 
-  nodes(): IterableIterator<NodeView> {
-    return this.#nodes.values();
+  node(name: string): NodeView | undefined {
+    const view = this.#views.get(name);
+    return view?.exists === true ? view : undefined;
   }
 
-  /** Returns whether anything changed that can matter to a pod that found no node. */
-  setNode(node: Node): boolean {
-    const name = node.metadata?.name ?? '';
-    const fingerprint = fingerprintOf(node);
-    if (this.#fingerprints.get(name) === fingerprint) return false;
-    this.#fingerprints.set(name, fingerprint);
-    this.#nodes.set(name, viewOf(node, this.#load(name)));
-    return true;
+  /** Required anti-affinity of placed pods. */
+  get farTerms(): Iterable<TermUse> {
+    return this.#farTerms.values();
   }
 
-  removeNode(name: string): void {
-    this.#nodes.delete(name);
-    this.#fingerprints.delete(name);
-    if (this.#loads.get(name)?.pods.size === 0) this.#loads.delete(name);
+  /** What of placed pods' affinity counts in scores. */
+  get scoredTerms(): Iterable<TermUse> {
+    return this.#scoredTerms.values();
+  }
+
+  hasPodBelow(priority: number): boolean {
+    for (const placed of this.#priorities.keys()) if (placed < priority) return true;
+    return false;
+  }
+
+  namespaceLabels(namespace: string): Readonly<Record<string, string>> {
+    return this.#namespaceLabels.get(namespace) ?? noLabels;
+  }
+
+  /** `undefined`: it is gone. */
+  setNamespaceLabels(namespace: string, labels: Readonly<Record<string, string>> | undefined): void {
+    if (labels === undefined) this.#namespaceLabels.delete(namespace);
+    else this.#namespaceLabels.set(namespace, labels);
+  }
+
+  /** Placed pods of one namespace. */
+  groupsOf(namespace: string): Iterable<PodGroup> {
+    return this.#groups.get(namespace)?.values() ?? [];
+  }
+
+  /** Placed pods that a term means. */
+  *groupsMatching(term: AffinityTerm): Iterable<PodGroup> {
+    for (const [namespace, groups] of this.#groups) {
+      const isInScope =
+        term.namespaces.has(namespace) || term.namespaceSelector.matches(this.namespaceLabels(namespace));
+      if (!isInScope) continue;
+      for (const group of groups.values()) if (term.selector.matches(group.labels)) yield group;
+    }
+  }
+
+  isMeantBy(term: AffinityTerm, pod: SelectablePod): boolean {
+    return termMatches(term, pod, this.namespaceLabels(pod.namespace));
+  }
+
+  /** `undefined` if nothing has changed that counts. */
+  setNode(node: Node): { readonly now: NodeFacts; readonly before: NodeFacts | undefined } | undefined {
+    const now = nodeFactsOf(node);
+    const view = this.#view(now.name);
+    const before = view.exists ? view.facts : undefined;
+    if (before !== undefined && sameFacts(before, now)) return undefined;
+    view.facts = now;
+    view.exists = true;
+    this.#existing = undefined;
+    return { now, before };
+  }
+
+  /** Returns what was known of it. Pods that are still on it stay. */
+  removeNode(name: string): NodeFacts | undefined {
+    const view = this.#views.get(name);
+    if (view?.exists !== true) return undefined;
+    const before = view.facts;
+    view.exists = false;
+    view.facts = absentNode(name);
+    this.#existing = undefined;
+    this.#forgetIfEmpty(view);
+    return before;
   }
 
   /** A pod that is on a node, or that we are about to bind to it. Replaces what was known of that pod. */
   place(needs: PodNeeds, nodeName: string): void {
     this.remove(needs.uid);
-    this.#placed.set(needs.uid, { needs, nodeName });
-    const load = this.#load(nodeName);
-    load.pods.set(needs.uid, needs);
-    addLoad(load, needs, 1n);
+    const view = this.#view(nodeName);
+    this.#placed.set(needs.uid, { needs, view });
+    view.pods.set(needs.uid, needs);
+    this.#count(view, needs, 1);
   }
 
-  /** The pod is gone, has ended, or could not be bound. Returns whether it was there. */
-  remove(uid: string): boolean {
+  /** What was placed under this uid. */
+  placed(uid: string): PodNeeds | undefined {
+    return this.#placed.get(uid)?.needs;
+  }
+
+  /** The node that a pod is on; `undefined` if on none. */
+  placementOf(uid: string): string | undefined {
+    return this.#placed.get(uid)?.view.facts.name;
+  }
+
+  /** The pod is gone, has ended, or could not be bound. Returns what was known of it. */
+  remove(uid: string): PodNeeds | undefined {
     const placed = this.#placed.get(uid);
-    if (placed === undefined) return false;
+    if (placed === undefined) return undefined;
+    const { needs, view } = placed;
     this.#placed.delete(uid);
-    const load = this.#load(placed.nodeName);
-    invariant(load.pods.delete(uid), `pod ${uid} is not on ${placed.nodeName}`);
-    addLoad(load, placed.needs, -1n);
-    if (load.pods.size === 0 && !this.#nodes.has(placed.nodeName)) this.#loads.delete(placed.nodeName);
-    return true;
+    invariant(view.pods.delete(uid), `pod ${uid} is not on ${view.facts.name}`);
+    this.#count(view, needs, -1);
+    this.#forgetIfEmpty(view);
+    return needs;
   }
 
-  #load(nodeName: string): Load {
-    let load = this.#loads.get(nodeName);
-    if (load === undefined) {
-      load = { pods: new Map(), requested: new Map(), weight: { cpu: 0n, memory: 0n }, spreadCounts: new Map() };
-      this.#loads.set(nodeName, load);
+  /** Others make room for this waiting pod on that node; `''`: on none. */
+  nominate(needs: PodNeeds, nodeName: string): void {
+    const before = this.#nominations.get(needs.uid);
+    if (before !== undefined) {
+      before.nominated.delete(needs.uid);
+      this.#nominations.delete(needs.uid);
+      this.#forgetIfEmpty(before);
     }
-    return load;
+    if (nodeName === '') return;
+    const view = this.#view(nodeName);
+    view.nominated.set(needs.uid, needs);
+    this.#nominations.set(needs.uid, view);
+  }
+
+  nominationOf(uid: string): string {
+    return this.#nominations.get(uid)?.facts.name ?? '';
+  }
+
+  #view(name: string): MutableView {
+    let view = this.#views.get(name);
+    if (view === undefined) {
+      const load = { cpuMilli: 0, memoryBytes: 0, others: new Map(), weightCpuMilli: 0, weightMemoryBytes: 0 };
+      view = { facts: absentNode(name), exists: false, pods: new Map(), nominated: new Map(), load };
+      this.#views.set(name, view);
+    }
+    return view;
+  }
+
+  #forgetIfEmpty(view: MutableView): void {
+    if (!view.exists && view.pods.size === 0 && view.nominated.size === 0) this.#views.delete(view.facts.name);
+  }
+
+  #count(view: MutableView, needs: PodNeeds, sign: 1 | -1): void {
+    addLoad(view.load, needs, sign);
+    const { namespace, labels, isTerminating, groupKey, priority } = needs;
+    addTo(this.#priorities, priority, sign);
+    const groups = this.#groups.get(namespace) ?? new Map<string, PodGroup>();
+    this.#groups.set(namespace, groups);
+    addUse(groups, groupKey, { namespace, labels, isTerminating }, view, sign);
+    if (groups.size === 0) this.#groups.delete(namespace);
+    if (needs.affinity === undefined) return;
+    const { near, far, preferred } = needs.affinity;
+    for (const term of far) addUse(this.#farTerms, term.key, { term, weight: 0 }, view, sign);
+    for (const term of near) this.#countScored({ term, weight: requiredWeight }, view, sign);
+    for (const term of preferred) this.#countScored(term, view, sign);
+  }
+
+  #countScored(term: WeightedTerm, view: MutableView, sign: 1 | -1): void {
+    addUse(this.#scoredTerms, `${term.weight} ${term.term.key}`, term, view, sign);
   }
 }
 
-function addLoad(load: Load, needs: PodNeeds, sign: 1n | -1n): void {
-  for (const [name, nanos] of needs.requests) {
-    load.requested.set(name, (load.requested.get(name) ?? 0n) + sign * nanos);
+function addLoad(load: Load, { requests, weight }: PodNeeds, sign: 1 | -1): void {
+  load.cpuMilli += sign * requests.cpuMilli;
+  load.memoryBytes += sign * requests.memoryBytes;
+  for (const [name, amount] of requests.others) addTo(load.others, name, sign * amount);
+  load.weightCpuMilli += sign * weight.cpuMilli;
+  load.weightMemoryBytes += sign * weight.memoryBytes;
+}
+
+function addTo<K>(counts: Map<K, number>, key: K, change: number): void {
+  const count = (counts.get(key) ?? 0) + change;
+  if (count === 0) counts.delete(key);
+  else counts.set(key, count);
+}
+
+/** Counts one more or less on this node of what `key` stands for. */
+function addUse<U extends object>(
+  uses: Map<string, U & { readonly nodes: CountByNode }>,
+  key: string,
+  what: U,
+  view: NodeView,
+  sign: 1 | -1,
+): void {
+  let use = uses.get(key);
+  if (use === undefined) {
+    use = { ...what, nodes: new Map<NodeView, number>() };
+    uses.set(key, use);
   }
-  load.weight.cpu += sign * needs.weight.cpu;
-  load.weight.memory += sign * needs.weight.memory;
-  if (needs.spreadKey === undefined) return;
-  const count = (load.spreadCounts.get(needs.spreadKey) ?? 0) + Number(sign);
-  if (count === 0) load.spreadCounts.delete(needs.spreadKey);
-  else load.spreadCounts.set(needs.spreadKey, count);
-}
-
-function viewOf(node: Node, load: Load): NodeView {
-  const allocatable = new Map<string, bigint>();
-  for (const [name, text] of Object.entries(node.status?.allocatable ?? {})) {
-    allocatable.set(name, quantityOf(text).nanos);
-  }
-  return {
-    name: node.metadata?.name ?? '',
-    labels: node.metadata?.labels ?? {},
-    isUnschedulable: node.spec?.unschedulable === true,
-    taints: effectiveTaints(node),
-    allocatable,
-    podsMax: Number((allocatable.get('pods') ?? 0n) / 1_000_000_000n),
-    podsShareNetwork: node.metadata?.annotations?.[podNetworkAnnotation] === 'host',
-    ...load,
-  };
-}
-
-/** The taint that the node lifecycle controller gives to a node in each condition. */
-const taintByCondition = {
-  MemoryPressure: 'node.kubernetes.io/memory-pressure',
-  DiskPressure: 'node.kubernetes.io/disk-pressure',
-  PIDPressure: 'node.kubernetes.io/pid-pressure',
-  NetworkUnavailable: 'node.kubernetes.io/network-unavailable',
-} as const;
-
-/**
- * A node that is not Ready counts as tainted at once, whether or not a controller has written the taint yet (upstream's
- * scheduler waits for the controller).
- */
-export function effectiveTaints(node: Node): readonly Taint[] {
-  const own = node.spec?.taints ?? [];
-  const conditions = node.status?.conditions ?? [];
-  const ready = conditions.find((condition) => condition.type === 'Ready')?.status;
-  const keys: string[] = Object.entries(taintByCondition)
-    .filter(([type]) => conditions.some((condition) => condition.type === type && condition.status === 'True'))
-    .map(([, key]) => key);
-  if (ready === 'Unknown') keys.push('node.kubernetes.io/unreachable');
-  else if (ready !== 'True') keys.push('node.kubernetes.io/not-ready');
-  const missing = keys.filter((key) => !own.some((taint) => taint.key === key && taint.effect === 'NoSchedule'));
-  return [...own, ...missing.map((key) => ({ key, effect: 'NoSchedule' }))];
-}
-
-function fingerprintOf(node: Node): string {
-  const { metadata, spec, status } = node;
-  return JSON.stringify([
-    metadata?.labels,
-    metadata?.annotations?.[podNetworkAnnotation],
-    spec?.unschedulable,
-    spec?.taints,
-    status?.allocatable,
-    status?.conditions?.map((condition) => [condition.type, condition.status]),
-  ]);
+  // Made above, as a map that can change; others only read it.
+  addTo(use.nodes as Map<NodeView, number>, view, sign);
+  if (use.nodes.size === 0) uses.delete(key);
 }

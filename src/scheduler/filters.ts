@@ -1,78 +1,110 @@
 import type { Taint } from '../api/gen/types.ts';
 import { isSelectedNode, toleratesTaint } from '../api/node-selection.ts';
-import type { NodeView } from './cluster-view.ts';
+import type { ClusterView, NodeView } from './cluster-view.ts';
+import type { NodeFacts } from './node-facts.ts';
+import { affinityConflict, affinityStateOf } from './pod-affinity.ts';
+import type { AffinityState } from './pod-affinity.ts';
 import type { PodNeeds, PortClaim } from './pod-needs.ts';
+import { spreadConflict, spreadStateOf } from './topology-spread.ts';
+import type { SpreadState } from './topology-spread.ts';
+
+/** What a pod was rejected by, in upstream's order; decides what may help it. Upstream: the plug-ins. */
+export type Rejector =
+  | 'NodeUnschedulable'
+  | 'NodeName'
+  | 'TaintToleration'
+  | 'NodeAffinity'
+  | 'NodePorts'
+  | 'NodeResourcesFit'
+  | 'VolumeBinding'
+  | 'PodTopologySpread'
+  | 'InterPodAffinity';
 
 /** Why a node cannot take a pod, in upstream's words. */
 export interface Rejection {
+  readonly by: Rejector;
   readonly reasons: readonly string[];
   /** Whether the node could take it if pods of lower priority left. */
   readonly isCurable: boolean;
 }
 
-type Filter = (needs: PodNeeds, node: NodeView) => Rejection | undefined;
-
-/** The first filter that rejects decides what is said; upstream's order. */
-const filters: readonly Filter[] = [
-  rejectUnschedulable,
-  rejectOtherName,
-  rejectTainted,
-  rejectUnselected,
-  rejectTakenPorts,
-  rejectFull,
-];
-
-/** `undefined`: the node can take the pod. */
-export function rejectionOf(needs: PodNeeds, node: NodeView): Rejection | undefined {
-  for (const filter of filters) {
-    const rejection = filter(needs, node);
-    if (rejection !== undefined) return rejection;
-  }
-  return undefined;
+/** What is worked out once for a pod, before its nodes are looked at one by one. */
+export interface Trial {
+  readonly needs: PodNeeds;
+  readonly affinity: AffinityState | undefined;
+  readonly spread: SpreadState | undefined;
 }
 
-function incurable(reason: string): Rejection {
-  return { reasons: [reason], isCurable: false };
+/** Holds until the next change of the cluster. */
+export function trialOf(needs: PodNeeds, cluster: ClusterView): Trial {
+  return { needs, affinity: affinityStateOf(needs, cluster), spread: spreadStateOf(needs, cluster) };
 }
+
+/** `undefined`: the node can take the pod. The first that rejects decides what is said; upstream's order. */
+export function rejectionOf(trial: Trial, node: NodeView): Rejection | undefined {
+  return (
+    rejectedByFacts(trial.needs, node.facts) ??
+    rejectTakenPorts(trial.needs, node) ??
+    rejectFull(trial.needs, node) ??
+    rejectUneven(trial.spread, node) ??
+    rejectNeighbours(trial.affinity, node)
+  );
+}
+
+/** Whether the node could take the pod if nothing was on it, as far as other nodes do not matter. */
+export function couldEverTake(needs: PodNeeds, facts: NodeFacts): boolean {
+  if (rejectedByFacts(needs, facts) !== undefined || facts.podsMax < 1) return false;
+  const { cpuMilli, memoryBytes, others } = facts.allocatable;
+  const { requests } = needs;
+  if (requests.cpuMilli > cpuMilli || requests.memoryBytes > memoryBytes) return false;
+  for (const [name, amount] of requests.others) if (amount > (others.get(name) ?? 0)) return false;
+  return true;
+}
+
+function only(by: Rejector, reason: string, isCurable: boolean): Rejection {
+  return { by, reasons: [reason], isCurable };
+}
+
+const rejections = {
+  unschedulable: only('NodeUnschedulable', 'node(s) were unschedulable', false),
+  otherName: only('NodeName', "node(s) didn't match the requested node name", false),
+  tainted: only('TaintToleration', 'node(s) had untolerated taint(s)', false),
+  unselected: only('NodeAffinity', "node(s) didn't match Pod's node affinity/selector", false),
+  ports: only('NodePorts', "node(s) didn't have free ports for the requested pod ports", true),
+  label: only(
+    'PodTopologySpread',
+    "node(s) didn't match pod topology spread constraints (missing required label)",
+    false,
+  ),
+  skew: only('PodTopologySpread', "node(s) didn't match pod topology spread constraints", true),
+  near: only('InterPodAffinity', "node(s) didn't match pod affinity rules", false),
+  far: only('InterPodAffinity', "node(s) didn't match pod anti-affinity rules", true),
+  avoided: only('InterPodAffinity', "node(s) didn't satisfy existing pods anti-affinity rules", true),
+} as const;
 
 const unschedulableTaint: Taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
 
-function rejectUnschedulable(needs: PodNeeds, node: NodeView): Rejection | undefined {
-  if (!node.isUnschedulable || toleratesTaint(needs.tolerations, unschedulableTaint)) return undefined;
-  return incurable('node(s) were unschedulable');
-}
-
-function rejectOtherName(needs: PodNeeds, node: NodeView): Rejection | undefined {
-  if (needs.nodeName === '' || needs.nodeName === node.name) return undefined;
-  return incurable("node(s) didn't match the requested node name");
-}
-
-function rejectTainted(needs: PodNeeds, node: NodeView): Rejection | undefined {
-  for (const taint of node.taints) {
-    if (taint.effect === 'PreferNoSchedule') continue;
-    if (!toleratesTaint(needs.tolerations, taint)) return incurable('node(s) had untolerated taint(s)');
+function rejectedByFacts(needs: PodNeeds, facts: NodeFacts): Rejection | undefined {
+  if (facts.isUnschedulable && !toleratesTaint(needs.tolerations, unschedulableTaint)) return rejections.unschedulable;
+  if (needs.nodeName !== '' && needs.nodeName !== facts.name) return rejections.otherName;
+  for (const taint of facts.hardTaints) {
+    if (!toleratesTaint(needs.tolerations, taint)) return rejections.tainted;
   }
-  return undefined;
-}
-
-function rejectUnselected(needs: PodNeeds, node: NodeView): Rejection | undefined {
-  if (isSelectedNode(needs, node)) return undefined;
-  return incurable("node(s) didn't match Pod's node affinity/selector");
+  const isFree = needs.nodeSelector === undefined && needs.requiredNodes === undefined;
+  return isFree || isSelectedNode(needs, facts) ? undefined : rejections.unselected;
 }
 
 function rejectTakenPorts(needs: PodNeeds, node: NodeView): Rejection | undefined {
   const wanted = portsOn(needs, node);
   if (wanted.length === 0) return undefined;
   for (const other of node.pods.values()) {
-    if (portsOn(other, node).some((taken) => wanted.some((port) => clash(port, taken)))) {
-      return { reasons: ["node(s) didn't have free ports for the requested pod ports"], isCurable: true };
-    }
+    if (portsOn(other, node).some((taken) => wanted.some((port) => clash(port, taken)))) return rejections.ports;
   }
   return undefined;
 }
 
 function portsOn(needs: PodNeeds, node: NodeView): readonly PortClaim[] {
-  if (!node.podsShareNetwork || needs.containerPorts.length === 0) return needs.hostPorts;
+  if (!node.facts.podsShareNetwork || needs.containerPorts.length === 0) return needs.hostPorts;
   return needs.hostPorts.length === 0 ? needs.containerPorts : [...needs.hostPorts, ...needs.containerPorts];
 }
 
@@ -81,15 +113,35 @@ function clash(a: PortClaim, b: PortClaim): boolean {
   return a.hostIP === b.hostIP || a.hostIP === '0.0.0.0' || b.hostIP === '0.0.0.0';
 }
 
-function rejectFull(needs: PodNeeds, node: NodeView): Rejection | undefined {
+function rejectFull({ requests }: PodNeeds, { facts, load, pods }: NodeView): Rejection | undefined {
+  const { allocatable } = facts;
+  const hasRoom =
+    pods.size < facts.podsMax &&
+    (requests.cpuMilli === 0 || requests.cpuMilli <= allocatable.cpuMilli - load.cpuMilli) &&
+    (requests.memoryBytes === 0 || requests.memoryBytes <= allocatable.memoryBytes - load.memoryBytes);
+  if (hasRoom && requests.others.size === 0) return undefined;
   const reasons: string[] = [];
   let isCurable = true;
-  if (node.pods.size + 1 > node.podsMax) reasons.push('Too many pods');
-  for (const [name, nanos] of needs.requests) {
-    const allocatable = node.allocatable.get(name) ?? 0n;
-    if (nanos <= allocatable - (node.requested.get(name) ?? 0n)) continue;
+  if (pods.size >= facts.podsMax) reasons.push('Too many pods');
+  const check = (name: string, wanted: number, total: number, used: number): void => {
+    if (wanted === 0 || wanted <= total - used) return;
     reasons.push(`Insufficient ${name}`);
-    if (nanos > allocatable) isCurable = false;
+    if (wanted > total) isCurable = false;
+  };
+  check('cpu', requests.cpuMilli, allocatable.cpuMilli, load.cpuMilli);
+  check('memory', requests.memoryBytes, allocatable.memoryBytes, load.memoryBytes);
+  for (const [name, wanted] of requests.others) {
+    check(name, wanted, allocatable.others.get(name) ?? 0, load.others.get(name) ?? 0);
   }
-  return reasons.length === 0 ? undefined : { reasons, isCurable };
+  return reasons.length === 0 ? undefined : { by: 'NodeResourcesFit', reasons, isCurable };
+}
+
+function rejectUneven(spread: SpreadState | undefined, node: NodeView): Rejection | undefined {
+  const conflict = spread === undefined ? undefined : spreadConflict(spread, node);
+  return conflict === undefined ? undefined : rejections[conflict];
+}
+
+function rejectNeighbours(affinity: AffinityState | undefined, node: NodeView): Rejection | undefined {
+  const conflict = affinity === undefined ? undefined : affinityConflict(affinity, node);
+  return conflict === undefined ? undefined : rejections[conflict];
 }

@@ -1,57 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Node, Pod, PodSpec } from '../api/gen/types.ts';
+import type { Pod, PodSpec } from '../api/gen/types.ts';
+import { matcherOfLabels } from '../api/label-selector.ts';
 import { SeededEntropy } from '../sim/seeded-entropy.ts';
-import { ClusterView, podNetworkAnnotation } from './cluster-view.ts';
+import { answer, asking, clusterOf, nodeOf, podOf } from '../../test/support/scheduling-world.ts';
+import { defaultSpreadOf } from './affinity-terms.ts';
+import type { ClusterView } from './cluster-view.ts';
 import { needsOf } from './pod-needs.ts';
 import { schedulePod } from './schedule-pod.ts';
-
-interface NodeOptions {
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly allocatable?: Readonly<Record<string, string>>;
-  readonly taints?: readonly { readonly key: string; readonly value?: string; readonly effect: string }[];
-  readonly unschedulable?: boolean;
-  readonly ready?: string;
-  readonly sharesNetwork?: boolean;
-}
-
-function nodeOf(name: string, options: NodeOptions = {}): Node {
-  const { labels = {}, taints = [], unschedulable = false, ready = 'True', sharesNetwork = false } = options;
-  return {
-    metadata: { name, labels, annotations: sharesNetwork ? { [podNetworkAnnotation]: 'host' } : {} },
-    spec: { taints, unschedulable },
-    status: {
-      allocatable: { cpu: '2', memory: '4Gi', pods: '110', ...options.allocatable },
-      conditions: [{ type: 'Ready', status: ready }],
-    },
-  };
-}
-
-let podCount = 0;
-
-function podOf(spec: Partial<PodSpec> = {}, metadata: Pod['metadata'] = {}): Pod {
-  podCount += 1;
-  return {
-    metadata: { namespace: 'd', name: `p${podCount}`, uid: `u${podCount}`, ...metadata },
-    spec: { containers: [{ name: 'c', image: 'i' }], ...spec },
-  };
-}
-
-function asking(requests: Readonly<Record<string, string>>): Partial<PodSpec> {
-  return { containers: [{ name: 'c', image: 'i', resources: { requests } }] };
-}
-
-function clusterOf(nodes: readonly Node[], placed: readonly (readonly [string, Pod])[] = []): ClusterView {
-  const cluster = new ClusterView();
-  for (const node of nodes) cluster.setNode(node);
-  for (const [nodeName, pod] of placed) cluster.place(needsOf(pod), nodeName);
-  return cluster;
-}
-
-function answer(pod: Pod, cluster: ClusterView): string {
-  const placement = schedulePod(needsOf(pod), cluster, new SeededEntropy('schedule'));
-  return placement.kind === 'node' ? placement.nodeName : placement.message;
-}
 
 const unhelpful = (count: number): string =>
   `no new claims to deallocate, preemption: 0/${count} nodes are available: ` +
@@ -119,7 +75,7 @@ test('what rejects a node is said in upstream’s words', () => {
       podOf({ ...asking({ cpu: '1' }), preemptionPolicy: 'Never' }),
     ],
     [
-      `0/1 nodes are available: persistentvolumeclaim "data" not found. ${unhelpful(1)}`,
+      `0/1 nodes are available: persistentvolumeclaim "data" not found. not found`,
       clusterOf([nodeOf('n')]),
       podOf({ volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'data' } }] }),
     ],
@@ -145,22 +101,29 @@ test('reasons are counted over the nodes and sorted as text', () => {
   );
 });
 
-test('pods that could be preempted are not passed over in silence', () => {
-  const cluster = clusterOf([nodeOf('n')], [['n', podOf({ ...asking({ cpu: '2' }), priority: -1 })]]);
-  assert.match(answer(podOf(asking({ cpu: '1' })), cluster), /1 Preemption is not supported by this scheduler\.$/);
+test('resource claims are refused', () => {
+  const message = answer(podOf({ resourceClaims: [{ name: 'r' }] }), clusterOf([nodeOf('n')]));
+  assert.equal(message, '0/1 nodes are available: resource claims are not supported by this scheduler. not found');
 });
 
-test('what this scheduler cannot honour it refuses', () => {
-  const term = { topologyKey: 'kubernetes.io/hostname', labelSelector: {} };
-  const specs: readonly Partial<PodSpec>[] = [
-    { affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } } },
-    { affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } } },
-    { topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'z', whenUnsatisfiable: 'DoNotSchedule' }] },
-    { resourceClaims: [{ name: 'r' }] },
-  ];
-  for (const spec of specs) {
-    assert.match(answer(podOf(spec), clusterOf([nodeOf('n')])), /are not supported by this scheduler\. no new claims/);
-  }
+test('a pod that names its node is tried on no other', () => {
+  const named = (...names: string[]): Pod => {
+    const fields = names.map((name) => ({ key: 'metadata.name', operator: 'In', values: [name] }));
+    const required = { nodeSelectorTerms: [{ matchFields: fields }] };
+    return podOf({
+      ...asking({ cpu: '1' }),
+      affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: required } },
+    });
+  };
+  const cluster = clusterOf([nodeOf('a'), nodeOf('b'), nodeOf('c')], [['b', podOf(asking({ cpu: '2' }))]]);
+  assert.equal(answer(named('a'), cluster), 'a');
+  assert.equal(
+    answer(named('b'), cluster),
+    "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]. " +
+      'no new claims to deallocate, preemption: 0/3 nodes are available: ' +
+      '1 No preemption victims found for incoming pod, 2 Preemption is not helpful for scheduling.',
+  );
+  assert.equal(answer(named('a', 'b'), cluster), '0/3 nodes are available: pod affinity terms conflict. not found');
 });
 
 test('tolerations: every combination of operator, key, value and effect', () => {
@@ -256,27 +219,28 @@ test('room that a pod leaves is room for the next, down to the last millicore', 
   assert.equal(answer(podOf(asking({ cpu: '1m' })), cluster), 'n');
   assert.match(answer(podOf(asking({ cpu: '2m' })), cluster), /Insufficient cpu/);
   assert.match(answer(podOf(asking({ memory: '1' })), cluster), /Insufficient memory/);
-  assert.equal(cluster.remove(first.uid), true);
-  assert.equal(cluster.remove(first.uid), false);
+  assert.equal(cluster.remove(first.uid), first);
+  assert.equal(cluster.remove(first.uid), undefined);
   assert.equal(answer(podOf(asking({ cpu: '2', memory: '4Gi' })), cluster), 'n');
 });
 
 test('pods of a node that is not known yet count when it comes', () => {
   const cluster = clusterOf([], [['n', podOf(asking({ cpu: '2' }))]]);
-  assert.equal(cluster.setNode(nodeOf('n')), true);
-  assert.equal(cluster.setNode(nodeOf('n')), false);
+  assert.equal(cluster.setNode(nodeOf('n'))?.before, undefined);
+  assert.equal(cluster.setNode(nodeOf('n')), undefined);
   assert.match(answer(podOf(asking({ cpu: '1' })), cluster), /Insufficient cpu/);
   cluster.removeNode('n');
   assert.equal(answer(podOf(), cluster), 'no nodes available to schedule pods');
 });
 
-test('pods of one group are spread, and the emptier node is preferred', () => {
+test('pods of one controller are spread, and the emptier node is preferred', () => {
   const nodes = [nodeOf('a'), nodeOf('b'), nodeOf('c')];
   const cluster = clusterOf(nodes);
   const counts = new Map<string, number>();
+  const spread = defaultSpreadOf(matcherOfLabels({ app: 'web' }));
   for (let index = 0; index < 30; index++) {
     const pod = podOf({}, { namespace: 'd', name: `w${index}`, uid: `w${index}`, labels: { app: 'web' } });
-    const nodeName = answer(pod, cluster);
+    const nodeName = answer(pod, cluster, spread);
     cluster.place(needsOf(pod), nodeName);
     counts.set(nodeName, (counts.get(nodeName) ?? 0) + 1);
   }

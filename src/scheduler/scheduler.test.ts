@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Node, Pod, PodSpec } from '../api/gen/types.ts';
+import type { Namespace, Node, Pod, PodSpec } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
+import { ListWatchInformer } from '../client/list-watch-informer.ts';
 import { startApiWorld } from '../../test/support/api-world.ts';
 import { Scheduler } from './scheduler.ts';
 
@@ -10,10 +11,18 @@ const never = new AbortController().signal;
 async function setUp(seed: string) {
   const world = await startApiWorld(seed);
   const { clock, scope, pods, nodes, log, client } = world;
+  const namespaces = new ListWatchInformer<Namespace>({
+    client,
+    clock,
+    log,
+    entropy: world.entropy.fork('namespaces'),
+    type: resources.namespaces,
+  });
   const scheduler = new Scheduler({
     client: world.clientOf('system:kube-scheduler'),
     pods,
     nodes,
+    namespaces,
     clock,
     entropy: world.entropy.fork('scheduler'),
     log,
@@ -21,6 +30,7 @@ async function setUp(seed: string) {
   });
   scope.start((signal) => pods.run(signal));
   scope.start((signal) => nodes.run(signal));
+  scope.start((signal) => namespaces.run(signal));
   scope.start((signal) => scheduler.run(signal));
   await clock.advance(0);
   const addNode = async (name: string, allocatable: Readonly<Record<string, string>> = {}): Promise<void> => {

@@ -1,25 +1,34 @@
-import type { Node, ObjectReference, Pod, PodCondition } from '../api/gen/types.ts';
-import { resources } from '../api/resources.ts';
-import { formatTime } from '../api/time.ts';
+import type { Namespace, Node, Pod } from '../api/gen/types.ts';
+import type { LabelMatcher } from '../api/label-selector.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Entropy } from '../base/entropy.ts';
 import type { Log } from '../base/log.ts';
 import { runReconciler } from '../base/run-reconciler.ts';
 import type { Outcome } from '../base/run-reconciler.ts';
-import { StatusError, hasReason, messageOf } from '../base/status-error.ts';
+import { StatusError, messageOf } from '../base/status-error.ts';
 import { TaskScope } from '../base/task-scope.ts';
 import { WorkQueue } from '../base/work-queue.ts';
 import type { Client } from '../client/client.ts';
 import type { Informer, InformerChange } from '../client/informer.ts';
 import { SeriesEventRecorder } from '../client/series-event-recorder.ts';
+import { defaultSpreadOf } from './affinity-terms.ts';
+import { ApiWrites, referenceTo, scheduledCondition } from './api-writes.ts';
 import { ClusterView } from './cluster-view.ts';
+import type { Rejector } from './filters.ts';
 import { needsOf } from './pod-needs.ts';
 import type { PodNeeds } from './pod-needs.ts';
+import { mayHelp, rejectorsConcerned } from './queueing-hints.ts';
+import type { ClusterChange } from './queueing-hints.ts';
 import { schedulePod } from './schedule-pod.ts';
+import type { Placement, Victims } from './schedule-pod.ts';
 import { SchedulingQueue } from './scheduling-queue.ts';
 
-const writesMax = 64; // bindings and conditions under way at once; more pods wait
-const gatedMessage = 'Scheduling is blocked due to non-empty scheduling gates';
+const writesMax = 64; // bindings, conditions and preemptions under way at once; more pods wait
+const triesPerTurnMax = 64; // then others of this process have their turn
+const gated = {
+  reason: 'SchedulingGated',
+  message: 'Scheduling is blocked due to non-empty scheduling gates',
+} as const;
 
 export interface SchedulerDeps {
   readonly client: Client;
@@ -27,6 +36,8 @@ export interface SchedulerDeps {
   readonly pods: Informer<Pod>;
   /** All nodes; likewise. */
   readonly nodes: Informer<Node>;
+  /** All namespaces; likewise. */
+  readonly namespaces: Informer<Namespace>;
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly log: Log;
@@ -34,6 +45,11 @@ export interface SchedulerDeps {
   readonly hostName: string;
   /** Only pods with this `spec.schedulerName` are ours. Default `default-scheduler`. */
   readonly schedulerName?: string;
+  /** What the controller of a pod selects its pods by, so that they are spread. Default: they are not. */
+  selectorOf?(
+    namespace: string,
+    controller: { readonly kind: string; readonly name: string },
+  ): LabelMatcher | undefined;
 }
 
 interface WaitingPod {
@@ -41,24 +57,25 @@ interface WaitingPod {
   readonly needs: PodNeeds;
 }
 
+type Unplaced = Extract<Placement, { readonly kind: 'none' }>;
+
 /**
- * Binds pods to nodes.
+ * Binds pods to nodes, and ends pods of lower priority for those that find none.
  *
- *     const scheduler = new Scheduler({ client, pods, nodes, clock, entropy, log, hostName });
- *     scope.start((signal) => pods.run(signal));
- *     scope.start((signal) => nodes.run(signal));
+ *     const scheduler = new Scheduler({ client, pods, nodes, namespaces, clock, entropy, log, hostName });
+ *     for (const informer of [pods, nodes, namespaces]) scope.start((signal) => informer.run(signal));
  *     scope.start((signal) => scheduler.run(signal));
  *
  * Construct it before the informers run. A node that is not Ready takes no pods, also before a controller has tainted
- * it. There is no preemption; pods with required pod affinity or DoNotSchedule spreading are told that they are not
- * supported.
+ * it. Looks at every node for each pod, where upstream looks at a part of them in large clusters.
  */
 export class Scheduler {
   readonly #deps: SchedulerDeps;
   readonly #schedulerName: string;
   readonly #events: SeriesEventRecorder;
+  readonly #writes: ApiWrites;
   readonly #cluster = new ClusterView();
-  readonly #queue = new SchedulingQueue();
+  readonly #queue = new SchedulingQueue<Rejector>();
   readonly #waiting = new Map<string, WaitingPod>(); // by uid; exactly those in #queue
   readonly #gated = new Map<string, Pod>(); // by uid; their condition is still to be written
   #writeCount = 0; // under way
@@ -67,6 +84,7 @@ export class Scheduler {
   constructor(deps: SchedulerDeps) {
     this.#deps = deps;
     this.#schedulerName = deps.schedulerName ?? 'default-scheduler';
+    this.#writes = new ApiWrites(deps);
     this.#events = new SeriesEventRecorder({
       ...deps,
       reportingController: this.#schedulerName,
@@ -74,11 +92,12 @@ export class Scheduler {
     });
     deps.pods.onChange((change) => this.#onPod(change));
     deps.nodes.onChange((change) => this.#onNode(change));
+    deps.namespaces.onChange((change) => this.#onNamespace(change));
   }
 
   /** Schedules until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, entropy, log } = this.#deps;
+    const { clock, entropy, log, pods, nodes, namespaces } = this.#deps;
     const scope = new TaskScope(signal);
     const cycles = new WorkQueue<'cycle'>({ clock, signal: scope.signal });
     const onError = (error: unknown): void => {
@@ -87,7 +106,7 @@ export class Scheduler {
     };
     scope.start((inner) => this.#events.run(inner));
     scope.start(async (inner) => {
-      await Promise.all([this.#deps.pods.synced(inner), this.#deps.nodes.synced(inner)]);
+      await Promise.all([pods.synced(inner), nodes.synced(inner), namespaces.synced(inner)]);
       this.#cycles = cycles;
       cycles.add('cycle');
       const reconcile = async (): Promise<Outcome> => this.#cycle(scope);
@@ -104,8 +123,19 @@ export class Scheduler {
   }
 
   #onNode({ previous, current }: InformerChange<Node>): void {
-    if (current === undefined) this.#cluster.removeNode(previous?.metadata?.name ?? '');
-    else if (this.#cluster.setNode(current)) this.#clusterChanged();
+    if (current === undefined) {
+      const before = this.#cluster.removeNode(previous?.metadata?.name ?? '');
+      if (before !== undefined) this.#changed({ kind: 'nodeGone', before });
+    } else {
+      const change = this.#cluster.setNode(current);
+      if (change !== undefined) this.#changed({ kind: 'node', ...change });
+    }
+  }
+
+  #onNamespace({ previous, current }: InformerChange<Namespace>): void {
+    const name = (current ?? previous)?.metadata?.name ?? '';
+    this.#cluster.setNamespaceLabels(name, current?.metadata?.labels ?? (current === undefined ? undefined : {}));
+    if (!sameLabels(previous?.metadata?.labels, current?.metadata?.labels)) this.#changed({ kind: 'namespace' });
   }
 
   #onPod({ previous, current }: InformerChange<Pod>): void {
@@ -118,25 +148,42 @@ export class Scheduler {
       this.#forget(uid);
     } else if ((current.spec?.nodeName ?? '') !== '') {
       this.#stopWaiting(uid);
-      // Most updates of a bound pod are of its status, and change nothing here.
-      if (!isSameSpec(previous, current)) this.#cluster.place(needsOf(current), current.spec?.nodeName ?? '');
+      this.#onBound(previous, current, uid);
     } else {
-      this.#onUnbound(current, uid);
+      this.#onUnbound(previous, current, uid);
     }
+  }
+
+  #onBound(previous: Pod | undefined, current: Pod, uid: string): void {
+    const nodeName = current.spec?.nodeName ?? '';
+    const isThere = this.#cluster.placementOf(uid) === nodeName;
+    // Most updates of a bound pod are of its status, and change nothing here.
+    if (isThere && isSameForUs(previous, current)) return;
+    this.#place(needsOf(current), nodeName);
+  }
+
+  #place(needs: PodNeeds, nodeName: string): void {
+    const before = this.#cluster.placed(needs.uid);
+    this.#cluster.place(needs, nodeName);
+    if (before?.groupKey === needs.groupKey) return; // no other pod can tell the difference
+    this.#changed({ kind: 'podPlaced', now: needs, before });
   }
 
   /** The pod takes no more room, wherever it was. */
   #forget(uid: string): void {
     this.#stopWaiting(uid);
-    if (this.#cluster.remove(uid)) this.#clusterChanged();
+    const before = this.#cluster.remove(uid);
+    if (before !== undefined) this.#changed({ kind: 'podGone', before });
   }
 
   #stopWaiting(uid: string): void {
+    const waiting = this.#waiting.get(uid);
+    if (waiting !== undefined) this.#cluster.nominate(waiting.needs, '');
     this.#waiting.delete(uid);
     this.#queue.remove(uid);
   }
 
-  #onUnbound(pod: Pod, uid: string): void {
+  #onUnbound(previous: Pod | undefined, pod: Pod, uid: string): void {
     const isOurs = pod.spec?.schedulerName === undefined || pod.spec.schedulerName === this.#schedulerName;
     const isGated = (pod.spec?.schedulingGates ?? []).length > 0;
     if (!isOurs || isGated || pod.metadata?.deletionTimestamp !== undefined) {
@@ -145,23 +192,32 @@ export class Scheduler {
       return;
     }
     const before = this.#waiting.get(uid);
-    const needs = needsOf(pod);
-    this.#waiting.set(uid, { pod, needs });
     // Our own write of its condition is no reason to try it again.
-    if (before !== undefined && sameWishes(before.pod, pod)) return;
+    const isSame = before !== undefined && isSameForUs(before.pod, pod);
+    const needs = isSame ? before.needs : needsOf(pod);
+    this.#waiting.set(uid, { pod, needs });
+    // What the API server has of it counts when that changes; until our own write of it comes back, ours does.
+    const nominated = pod.status?.nominatedNodeName ?? '';
+    const isNews = before === undefined || (previous?.status?.nominatedNodeName ?? '') !== nominated;
+    this.#cluster.nominate(needs, isNews ? nominated : this.#cluster.nominationOf(uid));
+    if (isSame) return;
     this.#queue.add(uid, needs.priority);
     this.#wake();
   }
 
   /** The API server says so too when such a pod is created. */
   #gate(pod: Pod): void {
-    if (conditionOf(pod)?.reason === 'SchedulingGated') return;
+    if (scheduledCondition(pod)?.reason === gated.reason) return;
     this.#gated.set(pod.metadata?.uid ?? '', pod);
     this.#wake();
   }
 
-  #clusterChanged(): void {
-    this.#queue.clusterChanged(this.#deps.clock.monoMs());
+  #changed(change: ClusterChange): void {
+    const helps = (uid: string, rejectedBy: Rejector): boolean => {
+      const waiting = this.#waiting.get(uid);
+      return waiting !== undefined && mayHelp(change, waiting.needs, rejectedBy, this.#cluster);
+    };
+    this.#queue.clusterChanged(rejectorsConcerned(change), helps, this.#deps.clock.monoMs());
     this.#wake();
   }
 
@@ -169,15 +225,16 @@ export class Scheduler {
     this.#cycles?.add('cycle');
   }
 
-  /** Tries every pod that is due. Bindings go on in the background. */
+  /** Tries pods that are due. Bindings go on in the background. */
   #cycle(scope: TaskScope): Outcome {
     const { clock } = this.#deps;
     for (const [uid, pod] of this.#gated) {
       if (this.#writeCount >= writesMax) break;
       this.#gated.delete(uid);
-      this.#write(scope, (signal) => this.#writeCondition(pod, 'SchedulingGated', gatedMessage, signal));
+      this.#write(scope, (signal) => this.#writes.setPending(pod, gated, undefined, signal));
     }
-    while (this.#writeCount < writesMax) {
+    for (let tries = 0; this.#writeCount < writesMax; tries++) {
+      if (tries === triesPerTurnMax) return { kind: 'again', afterMs: 0 };
       const uid = this.#queue.take(clock.monoMs());
       if (uid === undefined) break;
       const waiting = this.#waiting.get(uid);
@@ -189,7 +246,6 @@ export class Scheduler {
     return { kind: 'again', afterMs: Math.max(0, waitMs) };
   }
 
-  /** Runs in the background; its end may let the next pod in. */
   #write(scope: TaskScope, body: (signal: AbortSignal) => Promise<void>): void {
     this.#writeCount += 1;
     scope.start(async (signal) => {
@@ -202,32 +258,72 @@ export class Scheduler {
     });
   }
 
-  #try(waiting: WaitingPod, scope: TaskScope): void {
-    const { pod, needs } = waiting;
-    const placement = schedulePod(needs, this.#cluster, this.#deps.entropy);
+  #try({ pod, needs }: WaitingPod, scope: TaskScope): void {
+    const { entropy } = this.#deps;
+    const nominatedNodeName = this.#cluster.nominationOf(needs.uid);
+    const selector = needs.owner === undefined ? undefined : this.#deps.selectorOf?.(needs.namespace, needs.owner);
+    const spread = selector === undefined ? [] : defaultSpreadOf(selector);
+    const placement = schedulePod({ ...needs, nominatedNodeName }, this.#cluster, entropy, spread);
     if (placement.kind === 'none') {
-      this.#queue.failed(needs.uid, 'unschedulable', this.#deps.clock.monoMs());
-      this.#sayFailed(pod, 'Unschedulable', placement.message, scope);
+      this.#unplaced(pod, needs, placement, scope);
       return;
     }
-    this.#cluster.place(needs, placement.nodeName); // assumed: the next pod must see it
+    this.#place(needs, placement.nodeName); // assumed: the next pod must see it
     this.#write(scope, (signal) => this.#bind(pod, needs, placement.nodeName, scope, signal));
+  }
+
+  #unplaced(pod: Pod, needs: PodNeeds, placement: Unplaced, scope: TaskScope): void {
+    const { message, rejectedBy, victims, nomination } = placement;
+    this.#queue.rejected(needs.uid, rejectedBy, victims !== undefined, this.#deps.clock.monoMs());
+    if (nomination !== undefined) this.#cluster.nominate(needs, nomination);
+    this.#sayFailed(pod, 'Unschedulable', message, nomination, scope);
+    if (victims !== undefined) this.#preempt(pod, needs, victims, scope);
+  }
+
+  #preempt(pod: Pod, needs: PodNeeds, victims: Victims, scope: TaskScope): void {
+    this.#denominate(needs, victims.nodeName, scope);
+    this.#write(scope, async (signal) => {
+      const ended = await Promise.all(victims.pods.map((victim) => this.#end(victim, pod, needs, victims, signal)));
+      const hasWorked = ended.every((isEnding) => isEnding);
+      this.#queue.preempted(needs.uid, hasWorked, this.#deps.clock.monoMs());
+      this.#wake();
+    });
+  }
+
+  /** Pods of lower priority that were to come to this node look for another. */
+  #denominate(needs: PodNeeds, nodeName: string, scope: TaskScope): void {
+    const nominated = [...(this.#cluster.node(nodeName)?.nominated.values() ?? [])];
+    for (const { uid, priority } of nominated.filter((other) => other.priority < needs.priority)) {
+      const waiting = this.#waiting.get(uid);
+      if (waiting === undefined) continue;
+      this.#cluster.nominate(waiting.needs, '');
+      this.#queue.add(uid, priority);
+      this.#write(scope, (signal) => this.#writes.clearNomination(waiting.pod, signal));
+    }
+  }
+
+  async #end(
+    victim: PodNeeds,
+    preemptor: Pod,
+    needs: PodNeeds,
+    { nodeName }: Victims,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const pod = this.#deps.pods.get(victim.namespace, victim.name);
+    if (pod?.metadata?.uid !== victim.uid || pod.metadata.deletionTimestamp !== undefined) return true;
+    if (!(await this.#writes.preempt(pod, needs, signal))) return false;
+    const note = `Preempted by pod ${needs.uid} on node ${nodeName}`;
+    const regarding = referenceTo(pod);
+    const related = referenceTo(preemptor);
+    this.#events.event({ regarding, related, type: 'Normal', reason: 'Preempted', action: 'Preempting', note });
+    return true;
   }
 
   async #bind(pod: Pod, needs: PodNeeds, nodeName: string, scope: TaskScope, signal: AbortSignal): Promise<void> {
     const { namespace, name, uid } = needs;
-    const binding = {
-      apiVersion: 'v1',
-      kind: 'Binding',
-      metadata: { namespace, name, uid },
-      target: { kind: 'Node', name: nodeName },
-    };
-    try {
-      await this.#deps.client.create(resources.pods, { namespace, name, subresource: 'binding' }, binding, signal);
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!(error instanceof StatusError)) throw error;
-      this.#bindFailed(pod, needs, error, scope);
+    const outcome = await this.#writes.bind(needs, nodeName, signal);
+    if (outcome.kind === 'unbound') {
+      this.#bindFailed(pod, needs, outcome.error, scope);
       return;
     }
     this.#deps.log.info('podBound', { namespace, pod: name, podUid: uid, node: nodeName });
@@ -239,72 +335,50 @@ export class Scheduler {
     const { uid, namespace, name } = needs;
     this.#deps.log.warn('bindFailed', { namespace, pod: name, reason: error.reason, error: error.message });
     if (!this.#waiting.has(uid)) return; // the informer has told us meanwhile what became of it
-    this.#cluster.remove(uid);
-    this.#queue.failed(uid, 'error', this.#deps.clock.monoMs());
-    this.#clusterChanged();
-    if (hasReason(error, 'NotFound')) return; // deleted: the informer will say so
+    this.#queue.failed(uid, this.#deps.clock.monoMs());
+    const before = this.#cluster.remove(uid);
+    if (before !== undefined) this.#changed({ kind: 'podGone', before });
+    if (error.reason === 'NotFound') return; // deleted: the informer will say so
     const message = `binding rejected: running Bind plugin "DefaultBinder": ${messageOf(error)}`;
-    this.#sayFailed(pod, 'SchedulerError', message, scope);
+    this.#sayFailed(pod, 'SchedulerError', message, undefined, scope);
   }
 
-  #sayFailed(pod: Pod, reason: 'Unschedulable' | 'SchedulerError', message: string, scope: TaskScope): void {
+  #sayFailed(
+    pod: Pod,
+    reason: 'Unschedulable' | 'SchedulerError',
+    message: string,
+    nomination: string | undefined,
+    scope: TaskScope,
+  ): void {
     const regarding = referenceTo(pod);
     const event = { regarding, type: 'Warning', reason: 'FailedScheduling', action: 'Scheduling' } as const;
     this.#events.event({ ...event, note: message });
-    if (!isSaid(conditionOf(pod), reason, message)) {
-      this.#write(scope, (signal) => this.#writeCondition(pod, reason, message, signal));
-    }
-  }
-
-  async #writeCondition(pod: Pod, reason: string, message: string, signal: AbortSignal): Promise<void> {
-    const { namespace = '', name = '', uid = '', generation } = pod.metadata ?? {};
-    const before = conditionOf(pod);
-    const now = formatTime(this.#deps.clock.wallMs());
-    const condition: PodCondition = {
-      type: 'PodScheduled',
-      status: 'False',
-      lastProbeTime: null,
-      lastTransitionTime: before?.status === 'False' ? (before.lastTransitionTime ?? now) : now,
-      reason,
-      message,
-      ...(generation === undefined ? {} : { observedGeneration: generation }),
-    };
-    const body = { metadata: { uid }, status: { conditions: [condition] } };
-    try {
-      const ref = { namespace, name, subresource: 'status' };
-      await this.#deps.client.patch(resources.pods, ref, { type: 'strategic', body }, signal);
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!(error instanceof StatusError)) throw error;
-      // It is written again at the next try, if the pod is still there.
-      this.#deps.log.warn('conditionNotWritten', { namespace, pod: name, reason: error.reason, error: error.message });
-    }
+    const condition = scheduledCondition(pod);
+    const isSaid = condition?.status === 'False' && condition.reason === reason && condition.message === message;
+    const isNominated = nomination === undefined || nomination === (pod.status?.nominatedNodeName ?? '');
+    if (isSaid && isNominated) return;
+    const said = { reason, message };
+    this.#write(scope, (signal) => this.#writes.setPending(pod, said, isNominated ? undefined : nomination, signal));
   }
 }
 
-function conditionOf(pod: Pod): PodCondition | undefined {
-  return pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled');
+/** Of one generation (the API server counts every change of the spec), with the same labels, and as far in its life. */
+function isSameForUs(previous: Pod | undefined, current: Pod): boolean {
+  const { metadata: before = {}, status: was = {} } = previous ?? {};
+  const { metadata: now = {}, status: is = {} } = current;
+  return (
+    now.generation !== undefined &&
+    before.uid === now.uid &&
+    before.generation === now.generation &&
+    before.deletionTimestamp === now.deletionTimestamp &&
+    was.startTime === is.startTime &&
+    sameLabels(before.labels, now.labels)
+  );
 }
 
-function isSaid(condition: PodCondition | undefined, reason: string, message: string): boolean {
-  return condition?.status === 'False' && condition.reason === reason && condition.message === message;
-}
-
-function referenceTo(pod: Pod): ObjectReference {
-  const { namespace = '', name = '', uid = '', resourceVersion = '' } = pod.metadata ?? {};
-  return { apiVersion: 'v1', kind: 'Pod', namespace, name, uid, resourceVersion };
-}
-
-/** Both bound, and of one generation: the API server counts every change of the spec (labels do not matter here). */
-function isSameSpec(previous: Pod | undefined, current: Pod): boolean {
-  const { uid, generation } = current.metadata ?? {};
-  if (generation === undefined || previous?.metadata?.uid !== uid) return false;
-  return previous?.metadata?.generation === generation && previous.spec?.nodeName === current.spec?.nodeName;
-}
-
-function sameWishes(a: Pod, b: Pod): boolean {
-  const wishes = (pod: Pod): string => JSON.stringify([pod.spec, pod.metadata?.labels]);
-  return wishes(a) === wishes(b);
+function sameLabels(a: Readonly<Record<string, string>> = {}, b: Readonly<Record<string, string>> = {}): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

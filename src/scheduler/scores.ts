@@ -1,54 +1,88 @@
-import type { NodeView } from './cluster-view.ts';
 import { matchesNodeTerm, toleratesTaint } from '../api/node-selection.ts';
+import type { SpreadConstraint } from './affinity-terms.ts';
+import type { ClusterView, NodeView } from './cluster-view.ts';
+import { affinityScores } from './pod-affinity.ts';
 import type { PodNeeds } from './pod-needs.ts';
+import { spreadScores } from './topology-spread.ts';
 
-/** Upstream's weights of the scores that we have; each score goes from 0 to 100. */
-const weights = { leastAllocated: 1, spread: 2, nodeAffinity: 2, taints: 3 } as const;
+/** Upstream's default weights; each score goes from 0 to 100. `ImageLocality` is left out. */
+const weights = { least: 1, balanced: 1, podAffinity: 2, spread: 2, nodeAffinity: 2, taints: 3 } as const;
 
-/** For each of `nodes`, how well it suits the pod; more is better. */
-export function scoresOf(needs: PodNeeds, nodes: readonly NodeView[]): readonly number[] {
-  const allocated = nodes.map((node) => leastAllocated(needs, node));
-  const spread = fewerIsBetter(nodes.map((node) => node.spreadCounts.get(needs.spreadKey ?? '') ?? 0));
-  const affinity = moreIsBetter(nodes.map((node) => preference(needs, node)));
-  const taints = fewerIsBetter(nodes.map((node) => avoidedTaints(needs, node)));
-  return nodes.map(
-    (_, index) =>
-      weights.leastAllocated * (allocated[index] ?? 0) +
-      weights.spread * (spread[index] ?? 0) +
-      weights.nodeAffinity * (affinity[index] ?? 0) +
-      weights.taints * (taints[index] ?? 0),
-  );
+/** For each of `nodes`, how well it suits the pod; more is better. `spread`: constraints that forbid nothing. */
+export function scoresOf(
+  needs: PodNeeds,
+  cluster: ClusterView,
+  nodes: readonly NodeView[],
+  spread: readonly SpreadConstraint[],
+): readonly number[] {
+  const asksForSome = needs.requests.cpuMilli > 0 || needs.requests.memoryBytes > 0;
+  const totals = nodes.map((node) => weights.least * leastAllocated(needs, node));
+  if (asksForSome) nodes.forEach((node, index) => add(totals, index, weights.balanced * balanced(needs, node)));
+  const addAll = (weight: number, scores: readonly number[] | undefined): void => {
+    scores?.forEach((score, index) => add(totals, index, weight * score));
+  };
+  addAll(weights.podAffinity, affinityScores(needs, cluster, nodes));
+  addAll(weights.spread, spreadScores(needs, cluster, nodes, spread));
+  if (needs.preferredNodes.length > 0) {
+    addAll(weights.nodeAffinity, relative(nodes.map((node) => preference(needs, node))));
+  }
+  if (nodes.some((node) => node.facts.softTaints.length > 0)) {
+    const avoided = relative(nodes.map((node) => avoidedTaints(needs, node)));
+    addAll(
+      weights.taints,
+      avoided.map((score) => 100 - score),
+    );
+  }
+  return totals;
 }
 
-/** The part of cpu and of memory that would stay free, on average. */
-function leastAllocated(needs: PodNeeds, node: NodeView): number {
-  const cpu = freePart(node.allocatable.get('cpu'), node.weight.cpu + needs.weight.cpu);
-  const memory = freePart(node.allocatable.get('memory'), node.weight.memory + needs.weight.memory);
-  return (cpu + memory) / 2;
+function add(totals: number[], index: number, score: number): void {
+  totals[index] = (totals[index] ?? 0) + score;
 }
 
-function freePart(allocatable: bigint | undefined, used: bigint): number {
-  if (allocatable === undefined || allocatable === 0n || used >= allocatable) return 0;
-  return 100 * (1 - Number(used) / Number(allocatable));
+/** The part of cpu and of memory that would stay free, on average. Upstream: `LeastAllocated`. */
+function leastAllocated({ weight }: PodNeeds, { facts, load }: NodeView): number {
+  const { cpuMilli, memoryBytes } = facts.allocatable;
+  let sum = 0;
+  let count = 0;
+  if (cpuMilli > 0) {
+    sum += freePart(cpuMilli, load.weightCpuMilli + weight.cpuMilli);
+    count += 1;
+  }
+  if (memoryBytes > 0) {
+    sum += freePart(memoryBytes, load.weightMemoryBytes + weight.memoryBytes);
+    count += 1;
+  }
+  return count === 0 ? 0 : Math.trunc(sum / count);
+}
+
+function freePart(allocatable: number, used: number): number {
+  return used > allocatable ? 0 : Math.trunc(((allocatable - used) * 100) / allocatable);
+}
+
+/** How alike the used parts of cpu and memory would be. Upstream: `NodeResourcesBalancedAllocation`. */
+function balanced({ requests }: PodNeeds, { facts, load }: NodeView): number {
+  const { cpuMilli, memoryBytes } = facts.allocatable;
+  if (cpuMilli === 0 || memoryBytes === 0) return 100;
+  const cpu = Math.min(1, (load.cpuMilli + requests.cpuMilli) / cpuMilli);
+  const memory = Math.min(1, (load.memoryBytes + requests.memoryBytes) / memoryBytes);
+  return Math.trunc((1 - Math.abs(cpu - memory) / 2) * 100);
 }
 
 function preference(needs: PodNeeds, node: NodeView): number {
   let total = 0;
-  for (const { preference: term, weight } of needs.preferredNodes) if (matchesNodeTerm(term, node)) total += weight;
+  for (const { preference: term, weight } of needs.preferredNodes) {
+    if (matchesNodeTerm(term, node.facts)) total += weight;
+  }
   return total;
 }
 
-function avoidedTaints(needs: PodNeeds, node: NodeView): number {
-  const untolerated = (taint: NodeView['taints'][number]): boolean => !toleratesTaint(needs.tolerations, taint);
-  return node.taints.filter((taint) => taint.effect === 'PreferNoSchedule' && untolerated(taint)).length;
+function avoidedTaints(needs: PodNeeds, { facts }: NodeView): number {
+  return facts.softTaints.filter((taint) => !toleratesTaint(needs.tolerations, taint)).length;
 }
 
-function moreIsBetter(counts: readonly number[]): readonly number[] {
+/** 100 for the most, the others in proportion. */
+function relative(counts: readonly number[]): readonly number[] {
   const most = Math.max(...counts);
-  return counts.map((count) => (most === 0 ? 0 : (100 * count) / most));
-}
-
-function fewerIsBetter(counts: readonly number[]): readonly number[] {
-  const most = Math.max(...counts);
-  return counts.map((count) => (most === 0 ? 100 : (100 * (most - count)) / most));
+  return counts.map((count) => (most === 0 ? 0 : Math.trunc((100 * count) / most)));
 }

@@ -1,0 +1,130 @@
+/** Whether a pod may end others for its sake, and which. Upstream: `DefaultPreemption`. No disruption budgets. */
+import type { Entropy } from '../base/entropy.ts';
+import type { ClusterView, NodeView } from './cluster-view.ts';
+import { countReason, histogram, unfitText } from './failure-text.ts';
+import { rejectionOf, trialOf } from './filters.ts';
+import type { Rejection } from './filters.ts';
+import type { PodNeeds } from './pod-needs.ts';
+
+const candidatesPercent = 10; // of the nodes where it may help; that many are compared,
+const candidatesMin = 100; // but at least so many
+
+export type Preemption =
+  | { readonly kind: 'victims'; readonly nodeName: string; readonly victims: readonly PodNeeds[] }
+  /** `keepsNomination`: pods are ending for it already, or it must not preempt: what was said before holds. */
+  | { readonly kind: 'none'; readonly text: string; readonly keepsNomination: boolean };
+
+interface Candidate {
+  readonly node: NodeView;
+  /** The most important first. */
+  readonly victims: readonly PodNeeds[];
+}
+
+/** Looks for the node where the least harm is done. `rejections`: why each node that was looked at cannot take it. */
+export function preemptionFor(
+  needs: PodNeeds,
+  cluster: ClusterView,
+  rejections: ReadonlyMap<NodeView, Rejection>,
+  entropy: Entropy,
+): Preemption {
+  const refusal = ineligibleBecause(needs, cluster, rejections);
+  if (refusal !== undefined) return { kind: 'none', text: refusal, keepsNomination: true };
+  const nodes = [...rejections].filter(([, rejection]) => rejection.isCurable).map(([node]) => node);
+  const candidatesMax = Math.max(candidatesMin, Math.trunc((nodes.length * candidatesPercent) / 100));
+  const offset = nodes.length > candidatesMax ? Math.floor(entropy.unit() * nodes.length) : 0;
+  const reasons = new Map<string, number>();
+  const candidates: Candidate[] = [];
+  for (let index = 0; index < nodes.length && candidates.length < candidatesMax; index++) {
+    const node = nodes[(offset + index) % nodes.length];
+    if (node === undefined) continue;
+    const result = victimsOn(node, needs, cluster);
+    if (Array.isArray(result.victims)) candidates.push({ node, victims: result.victims });
+    for (const reason of result.reasons) countReason(reasons, reason);
+  }
+  const best = leastHarm(candidates);
+  if (best !== undefined) return { kind: 'victims', nodeName: best.node.facts.name, victims: best.victims };
+  const total = cluster.nodes.length;
+  countReason(reasons, 'Preemption is not helpful for scheduling', total - nodes.length);
+  return { kind: 'none', text: unfitText(total, histogram(reasons), ''), keepsNomination: false };
+}
+
+function ineligibleBecause(
+  needs: PodNeeds,
+  cluster: ClusterView,
+  rejections: ReadonlyMap<NodeView, Rejection>,
+): string | undefined {
+  if (!needs.mayPreempt) return 'not eligible due to preemptionPolicy=Never.';
+  const nominated = cluster.node(needs.nominatedNodeName);
+  if (nominated === undefined || rejections.get(nominated)?.isCurable === false) return undefined;
+  for (const pod of nominated.pods.values()) {
+    if (pod.priority < needs.priority && pod.isBeingPreempted) {
+      return 'not eligible due to a terminating pod on the nominated node.';
+    }
+  }
+  return undefined;
+}
+
+type Search =
+  | { readonly victims: readonly PodNeeds[]; readonly reasons: readonly [] }
+  | { readonly victims: undefined; readonly reasons: readonly string[] };
+
+/** The fewest and least important pods that must go. Takes them away from the view to see, and puts them back. */
+function victimsOn(node: NodeView, needs: PodNeeds, cluster: ClusterView): Search {
+  const lower = [...node.pods.values()].filter((pod) => pod.priority < needs.priority);
+  if (lower.length === 0) return { victims: undefined, reasons: ['No preemption victims found for incoming pod'] };
+  const { name } = node.facts;
+  for (const pod of lower) cluster.remove(pod.uid);
+  const rejection = rejectionWithNominated(needs, cluster, node);
+  const victims: PodNeeds[] = [];
+  for (const pod of lower.sort(byImportance)) {
+    cluster.place(pod, name);
+    if (rejection !== undefined || rejectionWithNominated(needs, cluster, node) === undefined) continue;
+    cluster.remove(pod.uid);
+    victims.push(pod);
+  }
+  for (const pod of victims) cluster.place(pod, name);
+  return rejection === undefined ? { victims, reasons: [] } : { victims: undefined, reasons: rejection.reasons };
+}
+
+/** Whether the node can take the pod, with and without the pods of its priority or more that are to come there. */
+export function rejectionWithNominated(needs: PodNeeds, cluster: ClusterView, node: NodeView): Rejection | undefined {
+  const coming = [...node.nominated.values()].filter((pod) => pod.priority >= needs.priority && pod.uid !== needs.uid);
+  if (coming.length > 0) {
+    for (const pod of coming) cluster.place(pod, node.facts.name);
+    const rejection = rejectionOf(trialOf(needs, cluster), node);
+    for (const pod of coming) cluster.remove(pod.uid);
+    if (rejection !== undefined) return rejection;
+  }
+  return rejectionOf(trialOf(needs, cluster), node);
+}
+
+/** The higher priority first, then what has run longer. */
+function byImportance(a: PodNeeds, b: PodNeeds): number {
+  if (a.priority !== b.priority) return b.priority - a.priority;
+  return a.startedMs === b.startedMs ? 0 : a.startedMs - b.startedMs;
+}
+
+/** Each decides between those that are equal by the ones before; less is better. */
+const harms: readonly ((candidate: Candidate) => number)[] = [
+  ({ victims }) => victims[0]?.priority ?? 0,
+  ({ victims }) => victims.reduce((sum, { priority }) => sum + priority + 2 ** 31, 0),
+  ({ victims }) => victims.length,
+  ({ victims }) => -startOfMostImportant(victims),
+];
+
+/** Among the victims of the highest priority, the first start. */
+function startOfMostImportant(victims: readonly PodNeeds[]): number {
+  const highest = victims[0]?.priority;
+  return Math.min(...victims.filter(({ priority }) => priority === highest).map(({ startedMs }) => startedMs));
+}
+
+function leastHarm(candidates: readonly Candidate[]): Candidate | undefined {
+  let left = candidates;
+  for (const harm of harms) {
+    if (left.length <= 1) break;
+    const harmOf = left.map(harm);
+    const least = Math.min(...harmOf);
+    left = left.filter((_, index) => harmOf[index] === least);
+  }
+  return left[0];
+}
