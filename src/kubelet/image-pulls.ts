@@ -7,6 +7,7 @@ import { DoublingBackoff } from './doubling-backoff.ts';
 import { pullCredentials } from './image-credentials.ts';
 import type { NodeContext } from './node-context.ts';
 import { containerReference, podReference, podUidOf } from './pod-names.ts';
+import type { PulledImages } from './pulled-images.ts';
 import { SerialGate } from './serial-gate.ts';
 import type { StartFailure } from './start-failures.ts';
 
@@ -33,8 +34,11 @@ export class ImagePulls {
   readonly #lastErrors = new Map<string, Map<string, string>>(); // pod uid -> image -> text; bounded by the pods
   readonly #gate = new SerialGate();
 
-  constructor(context: PullContext) {
+  readonly #pulled: PulledImages;
+
+  constructor(context: PullContext, pulled: PulledImages) {
     this.#context = context;
+    this.#pulled = pulled;
   }
 
   async ensure(pod: Pod, container: Container, signal: AbortSignal): Promise<ImageResult> {
@@ -91,6 +95,7 @@ export class ImagePulls {
         return this.#pullWith(image, auths, signal);
       }, signal);
       const now = clock.monoMs();
+      await this.#pulled.add(pulled.id);
       const times = `${textMs(now - begunMonoMs)} (${textMs(now - askedMonoMs)} including waiting)`;
       const text = `Successfully pulled image "${image}" in ${times}. Image size: ${pulled.sizeBytes} bytes.`;
       this.#event(pod, container, 'Normal', 'Pulled', pulled.notice === undefined ? text : `${text} ${pulled.notice}`);

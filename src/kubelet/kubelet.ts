@@ -19,6 +19,7 @@ import { refusalOf } from './admission.ts';
 import { Alarm } from './alarm.ts';
 import type { Cgroups } from './cgroups.ts';
 import { removeOrphans } from './garbage.ts';
+import { ImageGc } from './image-gc.ts';
 import { makeKubeletMetrics } from './kubelet-metrics.ts';
 import { LogRotation } from './log-rotation.ts';
 import type { NodeContext } from './node-context.ts';
@@ -37,6 +38,7 @@ import { ProbeManager } from './probes/probe-manager.ts';
 import type { ProbeTransport } from './probes/probe-transport.ts';
 import type { ProbeAttempt, Prober, ProbeUpdate } from './probes/prober.ts';
 import { withProbeResult } from './probe-flags.ts';
+import { PulledImages } from './pulled-images.ts';
 import { Relist } from './relist.ts';
 import type { RuntimeView } from './relist.ts';
 import { withDeadlines } from './runtime-deadlines.ts';
@@ -140,7 +142,7 @@ export class Kubelet {
       log,
       metrics: makeKubeletMetrics(deps.metrics),
       client,
-      objects: new ObjectReader(client),
+      objects: new ObjectReader(client, clock),
       recorder,
       runtime,
       files,
@@ -202,10 +204,12 @@ export class Kubelet {
       scope.start((inner) => this.#lease().run(inner));
       this.#runtimeName = await this.#untilRuntimeAnswers(scope.signal);
       const prober = this.#createProber(scope.signal);
+      const pulled = new PulledImages(this.#context);
       const sync = new PodSync({
         context: this.#context,
         statuses: this.#statuses,
         prober,
+        pulled,
         networkProblem: () => networkProblemOf(this.#registration.runtime),
       });
       this.#running = { scope, sync, prober, originMonoMs: clock.monoMs() };
@@ -215,6 +219,10 @@ export class Kubelet {
       scope.start((inner) => this.#keepHouse(inner));
       const rotation = new LogRotation(this.#context, () => this.#relist.view?.containers ?? []);
       scope.start((inner) => rotation.run(inner));
+      const node = nodeReference(this.#context.nodeName);
+      const containers = () => this.#relist.view?.containers;
+      const imageGc = new ImageGc({ context: this.#context, node, pulled, containers });
+      scope.start((inner) => imageGc.run(inner));
       for (const pod of this.#pods.list()) this.#onPodChange({ previous: undefined, current: pod });
       await untilAborted(scope.signal);
     } finally {

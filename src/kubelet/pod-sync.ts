@@ -13,6 +13,7 @@ import { anyRegularStarted } from './pod-phase.ts';
 import type { PodEnding } from './pod-state.ts';
 import { containerIdText, lostState, podIpsOf, podStatusOf } from './pod-status.ts';
 import type { Prober, ProbeResult, ProbeType } from './probes/prober.ts';
+import type { PulledImages } from './pulled-images.ts';
 import { aliveContainers, readRuntimePod } from './runtime-pod.ts';
 import type { RuntimePod } from './runtime-pod.ts';
 import { StartFailures } from './start-failures.ts';
@@ -37,6 +38,7 @@ export interface PodSyncDeps {
   readonly context: NodeContext;
   readonly statuses: StatusWriter;
   readonly prober: Prober;
+  readonly pulled: PulledImages;
   /** Why the network of this node is not ready; `undefined`: it is. */
   readonly networkProblem: () => string | undefined;
 }
@@ -63,7 +65,7 @@ export class PodSync {
 
   constructor(deps: PodSyncDeps) {
     this.#deps = deps;
-    this.#images = new ImagePulls(deps.context);
+    this.#images = new ImagePulls(deps.context, deps.pulled);
     this.#messages = new TerminationMessages(deps.context);
     this.#volumes = new Volumes(deps.context);
   }
