@@ -1,14 +1,30 @@
 import type { ConfigMap, Secret } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
+import type { KubernetesObject, ResourceType } from '../api/resources.ts';
+import type { Clock } from '../base/clock.ts';
 import { StatusError, hasReason } from '../base/status-error.ts';
 import type { Client } from '../client/client.ts';
 
-/** Reads the config maps and secrets that pods refer to, always fresh. */
+/** The last so many that were read are remembered. */
+const rememberedMax = 1_000;
+
+interface ReadObject {
+  readonly object: KubernetesObject;
+  readonly readMonoMs: number;
+}
+
+/**
+ * Reads the config maps and secrets that pods refer to: fresh, unless the caller takes what was read a moment ago, so
+ * that an object which every pod has is not read for every sync of every pod.
+ */
 export class ObjectReader {
   readonly #client: Client;
+  readonly #clock: Clock;
+  readonly #remembered = new Map<string, ReadObject>(); // by type, namespace and name; the oldest first
 
-  constructor(client: Client) {
+  constructor(client: Client, clock: Clock) {
     this.#client = client;
+    this.#clock = clock;
   }
 
   /** `undefined`: there is none, and it is optional. `NotFound` with upstream's text if it is not. */
@@ -17,20 +33,48 @@ export class ObjectReader {
     name: string,
     optional: boolean,
     signal: AbortSignal,
+    ageMsMax = 0,
   ): Promise<ConfigMap | undefined> {
     try {
-      return await this.#client.get(resources.configmaps, { namespace, name }, signal);
+      return await this.#read(resources.configmaps, { namespace, name }, ageMsMax, signal);
     } catch (error) {
       return absent(error, `configmap "${name}" not found`, optional);
     }
   }
 
-  async secret(namespace: string, name: string, optional: boolean, signal: AbortSignal): Promise<Secret | undefined> {
+  /** Likewise. */
+  async secret(
+    namespace: string,
+    name: string,
+    optional: boolean,
+    signal: AbortSignal,
+    ageMsMax = 0,
+  ): Promise<Secret | undefined> {
     try {
-      return await this.#client.get(resources.secrets, { namespace, name }, signal);
+      return await this.#read(resources.secrets, { namespace, name }, ageMsMax, signal);
     } catch (error) {
       return absent(error, `secret "${name}" not found`, optional);
     }
+  }
+
+  async #read<T extends KubernetesObject>(
+    type: ResourceType<T>,
+    ref: { readonly namespace: string; readonly name: string },
+    ageMsMax: number,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const key = `${type.resource}/${ref.namespace}/${ref.name}`;
+    const known = this.#remembered.get(key);
+    const readMonoMs = this.#clock.monoMs(); // what is read is at least as new as this
+    // It was remembered under the name of its type.
+    if (known !== undefined && readMonoMs - known.readMonoMs < ageMsMax) return known.object as T;
+    this.#remembered.delete(key);
+    const object = await this.#client.get(type, ref, signal);
+    this.#remembered.delete(key); // another read may have come first; the newest goes last
+    this.#remembered.set(key, { object, readMonoMs });
+    const [oldest] = this.#remembered.keys();
+    if (this.#remembered.size > rememberedMax && oldest !== undefined) this.#remembered.delete(oldest);
+    return object;
   }
 }
 

@@ -42,6 +42,8 @@ export const apiVolumeTypes = {
 export interface VolumeContents {
   readonly objects: ObjectReader;
   readonly tokens: ServiceAccountTokens;
+  /** Objects that were read so lately need not be read again. */
+  readonly ageMsMax: number;
 }
 
 /** The files of a volume of one of `apiVolumeTypes`; fails with the text that the FailedMount event shows. */
@@ -79,7 +81,7 @@ export async function volumeFilesOf(
 }
 
 async function sourceFiles(
-  { objects, tokens }: VolumeContents,
+  { objects, tokens, ageMsMax }: VolumeContents,
   facts: DownwardFacts,
   source: VolumeProjection,
   mode: number,
@@ -93,11 +95,11 @@ async function sourceFiles(
   }
   if (configMap !== undefined) {
     const { name = '', optional = false, items } = configMap;
-    return configMapFiles(await objects.configMap(namespace, name, optional, signal), items, optional, mode);
+    return configMapFiles(await objects.configMap(namespace, name, optional, signal, ageMsMax), items, optional, mode);
   }
   if (secret !== undefined) {
     const { name = '', optional = false, items } = secret;
-    return secretFiles(await objects.secret(namespace, name, optional, signal), items, optional, mode);
+    return secretFiles(await objects.secret(namespace, name, optional, signal, ageMsMax), items, optional, mode);
   }
   if (downwardAPI !== undefined) return (downwardAPI.items ?? []).map((item) => downwardFile(facts, item, mode));
   const [field = 'source'] = Object.keys(source);

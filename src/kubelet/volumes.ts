@@ -12,6 +12,9 @@ import { apiVolumeTypes, volumeFilesOf } from './volume-files.ts';
 import type { VolumeContents } from './volume-files.ts';
 import { VolumeWriter } from './volume-writer.ts';
 
+/** The first files of a pod are of the newest objects; a running pod follows them each sync, so late at the most. */
+const followingAgeMsMax = 10_000;
+
 /** A volume that is there to be mounted. */
 export interface MountableVolume {
   readonly hostPath: string;
@@ -41,7 +44,7 @@ export interface VolumesDeps extends ServiceAccountTokensDeps {
  */
 export class Volumes {
   readonly #files: NodeFiles;
-  readonly #contents: VolumeContents;
+  readonly #contents: Omit<VolumeContents, 'ageMsMax'>;
   readonly #writer: VolumeWriter;
   readonly #layout: NodeLayout;
   readonly #madeByPod = new Map<string, ReadonlyMap<string, MountableVolume>>(); // pod uid -> as last made
@@ -62,7 +65,8 @@ export class Volumes {
     const problems: string[] = [];
     for (const [index, volume] of (facts.pod.spec?.volumes ?? []).entries()) {
       try {
-        volumes.set(volume.name, await this.#prepareOne(facts, volume, index, signal));
+        const ageMsMax = before === undefined ? 0 : followingAgeMsMax;
+        volumes.set(volume.name, await this.#prepareOne({ ...facts, ageMsMax }, volume, index, signal));
       } catch (error) {
         if (!(error instanceof StatusError)) throw error;
         problems.push(`MountVolume.SetUp failed for volume "${volume.name}" : ${error.message}`);
@@ -83,7 +87,7 @@ export class Volumes {
   }
 
   async #prepareOne(
-    facts: DownwardFacts,
+    facts: DownwardFacts & { readonly ageMsMax: number },
     volume: Volume,
     index: number,
     signal: AbortSignal,
@@ -109,7 +113,7 @@ export class Volumes {
     for (const [field, type] of Object.entries(apiVolumeTypes)) {
       if (!(field in volume)) continue;
       const hostPath = volumeDirectory(this.#layout, podUid, type, volume.name);
-      const files = await volumeFilesOf(this.#contents, facts, volume, signal);
+      const files = await volumeFilesOf({ ...this.#contents, ageMsMax: facts.ageMsMax }, facts, volume, signal);
       await this.#writer.write(hostPath, files, groupId);
       return { hostPath, isReadOnly: true, directoryMode: 0o755, groupId };
     }
