@@ -160,3 +160,7 @@ test('a file system in memory is mounted once, is not counted as disk, and goes 
     assert.ok(!fs.readFileSync('/proc/self/mountinfo', 'utf8').includes(path.join(directory, 'memory')));
   });
 });
+
+test('a directory that the kernel refuses to make is an error, not an endless attempt', async () => {
+  await assert.rejects(host.makeDirectory('/proc/livelet/sub', 0o755), /^StatusError: mkdir \/proc\/livelet\/sub/);
+});

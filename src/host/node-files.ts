@@ -21,9 +21,8 @@ export class HostNodeFiles implements NodeFiles {
 
   makeDirectory(directory: string, mode: number, groupId?: number): Promise<void> {
     return translated(`mkdir ${directory}`, async () => {
-      const made = await fs.mkdir(directory, { recursive: true });
       // Only what was made just now: the mode of others is their owner's business.
-      if (made !== undefined) await own(directory, mode, groupId);
+      if (await makePath(directory)) await own(directory, mode, groupId);
     });
   }
 
@@ -290,5 +289,30 @@ async function translated<T>(what: string, task: () => Promise<T>): Promise<T> {
   } catch (error) {
     const reason = codeOf(error) === 'ENOENT' ? 'NotFound' : 'InternalError';
     throw new StatusError(reason, `${what}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Whether it was made. Node's own recursive way tries for ever where the kernel says ENOENT for a new directory
+ * (`/proc`).
+ */
+async function makePath(directory: string): Promise<boolean> {
+  try {
+    return await makeOne(directory);
+  } catch (error) {
+    const parent = path.dirname(directory);
+    if (codeOf(error) !== 'ENOENT' || parent === directory) throw error;
+    await makePath(parent);
+    return await makeOne(directory);
+  }
+}
+
+async function makeOne(directory: string): Promise<boolean> {
+  try {
+    await fs.mkdir(directory);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST' && (await fs.stat(directory)).isDirectory()) return false;
+    throw error;
   }
 }
