@@ -4,7 +4,13 @@ import { spawn } from 'node:child_process';
 import { test } from 'node:test';
 import type { Event, Pod } from '../../src/api/gen/types.ts';
 import { differences } from '../goldens/compare.ts';
-import { goldenManifests, goldenPodNames, goldenRecording, parseWatchLine } from '../goldens/recording.ts';
+import {
+  goldenManifests,
+  goldenPodNames,
+  goldenRecording,
+  parseWatchLine,
+  volumeLinesOf,
+} from '../goldens/recording.ts';
 import type { Recording } from '../goldens/recording.ts';
 import { kubectlVersions, sleepMs, startLivelet } from './livelet-up.ts';
 import type { RunningLivelet } from './livelet-up.ts';
@@ -28,6 +34,14 @@ async function logsOf(cluster: RunningLivelet): Promise<Record<string, string[]>
     }
   }
   return logs;
+}
+
+async function volumesOf(cluster: RunningLivelet): Promise<Record<string, string[]>> {
+  const volumes: Record<string, string[]> = {};
+  for (const pod of goldenPodNames) {
+    volumes[pod] = volumeLinesOf((await cluster.kubectl(['describe', 'po', '-n', 'gold', pod])).stdout);
+  }
+  return volumes;
 }
 
 test('the golden pods do what a real cluster did with them, for six minutes', async () => {
@@ -55,6 +69,7 @@ test('the golden pods do what a real cluster did with them, for six minutes', as
       events: await read<Event>(cluster, 'events'),
       watch: watchText.split('\n').flatMap((line) => parseWatchLine(line) ?? []),
       logs: await logsOf(cluster),
+      volumes: await volumesOf(cluster),
     };
     watching.kill();
     assert.deepEqual(differences(goldenRecording(), ours), []);

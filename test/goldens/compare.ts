@@ -3,8 +3,8 @@ import type { Recording, WatchRow } from './recording.ts';
 
 /**
  * Compares two recordings of the golden pods field by field, and says each difference in a line. What may differ: names
- * that are made up anew (uid, ip, container id), the runtime's own texts, and times within the probes' and the back-off's
- * own jitter. The service account's token volume is not there yet, so volumes are left out.
+ * that are made up anew (uid, ip, container id, token volume), the runtime's own texts, and times within the probes' and the
+ * back-off's own jitter.
  *
  * A sync after a failure comes 10 to 15 s later, at random, so what a pod in back-off is doing at a given moment is a matter
  * of luck, also on the recorded cluster. Of `jitterPods` the order of states, the events, the pace of the restarts and all
@@ -28,7 +28,10 @@ export function differences(golden: Recording, ours: Recording): string[] {
     else found.push(...comparePodTimes(name, theirPod, ourPod));
   }
   for (const [key, theirs] of Object.entries(golden.logs)) {
-    found.push(...compareLogs(key, theirs, ours.logs[key]));
+    found.push(...compareLines(`logs ${key}`, theirs, ours.logs[key]));
+  }
+  for (const [key, theirs] of Object.entries(golden.volumes)) {
+    found.push(...compareLines(`describe ${key}`, theirs, ours.volumes[key]));
   }
   return found;
 }
@@ -37,6 +40,7 @@ export function differences(golden: Recording, ours: Recording): string[] {
 function normalizeText(text: string): string {
   return text
     .replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, 'UID')
+    .replaceAll(/\bkube-api-access-[a-z0-9]{5}\b/g, 'kube-api-access-XXXXX')
     .replaceAll(/\b(?:\d{1,3}\.){3}\d{1,3}\b/g, 'IP')
     .replaceAll(/to [a-z0-9.-]+$/g, 'to NODE')
     .replace(/(Failed to pull image "[^"]+": ).*/s, '$1RUNTIME')
@@ -63,8 +67,6 @@ const dropped = new Set([
   'hostIPs',
   'podIP',
   'podIPs',
-  'volumes',
-  'volumeMounts',
 ]);
 const replacedIds = new Set(['containerID', 'imageID']);
 const times = /^(?:creationTimestamp|lastTransitionTime|startedAt|finishedAt|startTime)$/;
@@ -290,9 +292,9 @@ function lasting(rows: readonly WatchRow[]): WatchRow[] {
   });
 }
 
-function compareLogs(key: string, golden: readonly string[], ours: readonly string[] | undefined): string[] {
-  if (ours === undefined) return [`logs ${key}: none`];
+function compareLines(what: string, golden: readonly string[], ours: readonly string[] | undefined): string[] {
+  if (ours === undefined) return [`${what}: none`];
   const a = golden.map(normalizeText).map((line) => line.replaceAll('::ffff:', ''));
   const b = ours.map(normalizeText).map((line) => line.replaceAll('::ffff:', ''));
-  return a.join('\n') === b.join('\n') ? [] : [`logs ${key}: golden ${JSON.stringify(a)}, ours ${JSON.stringify(b)}`];
+  return a.join('\n') === b.join('\n') ? [] : [`${what}: golden ${JSON.stringify(a)}, ours ${JSON.stringify(b)}`];
 }

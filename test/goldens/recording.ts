@@ -13,6 +13,8 @@ export interface Recording {
   readonly watch: readonly WatchRow[];
   /** `kubectl logs [--previous] POD`: the lines; by `POD` and `POD --previous`. */
   readonly logs: Readonly<Record<string, readonly string[]>>;
+  /** `kubectl describe po POD`: what it says about volumes and where they are mounted, by pod. */
+  readonly volumes: Readonly<Record<string, readonly string[]>>;
 }
 
 export interface WatchRow {
@@ -55,6 +57,19 @@ export function parseWatchLine(line: string): WatchRow | undefined {
   return { pod, ready, status, restarts: Number.parseInt(restarts, 10), atSeconds: secondsOfAge(age) };
 }
 
+/** The lines of `kubectl describe po` about mounts and volumes. */
+export function volumeLinesOf(description: string): string[] {
+  const found: string[] = [];
+  let sectionIndent: number | undefined; // of the heading that we are under
+  for (const line of description.split('\n')) {
+    const indent = line.length - line.trimStart().length;
+    if (sectionIndent !== undefined && indent <= sectionIndent) sectionIndent = undefined;
+    if (/^ *(?:Mounts|Volumes):/.test(line)) sectionIndent = indent;
+    if (sectionIndent !== undefined) found.push(line);
+  }
+  return found;
+}
+
 function readLines(name: string): string[] {
   return fs.readFileSync(path.join(directory, name), 'utf8').split('\n').filter(Boolean);
 }
@@ -79,6 +94,12 @@ export function goldenRecording(): Recording {
     events: goldenEvents(),
     watch: readLines('get-watch.txt').flatMap((line) => parseWatchLine(line) ?? []),
     logs,
+    volumes: Object.fromEntries(
+      goldenPodNames.map((name) => {
+        const text = fs.readFileSync(path.join(directory, `describe-${name}.txt`), 'utf8');
+        return [name, volumeLinesOf(text)];
+      }),
+    ),
   };
 }
 

@@ -4,10 +4,11 @@ import { test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import type { Pod } from '../../src/api/gen/types.ts';
 import { resources } from '../../src/api/resources.ts';
+import { describePod } from '../../src/cli/printers/describe-pod.ts';
 import { bodyLines } from '../../src/client/answer.ts';
 import { never, settled, startSimCluster } from '../support/sim-cluster.ts';
 import { differences } from './compare.ts';
-import { goldenManifests, goldenPodNames, goldenRecording } from './recording.ts';
+import { goldenManifests, goldenPodNames, goldenRecording, volumeLinesOf } from './recording.ts';
 import type { Recording, WatchRow } from './recording.ts';
 
 const readAtSeconds = 362;
@@ -76,8 +77,12 @@ async function record(seed: string): Promise<Recording> {
     logs[pod] = await logLines(cluster, pod, false);
     logs[`${pod} --previous`] = await logLines(cluster, pod, true);
   }
+  const context = { nowMs: clock.wallMs(), zoneMinutesAt: () => 0 };
+  const volumes = Object.fromEntries(
+    pods.items.map((pod) => [pod.metadata?.name ?? '', volumeLinesOf(describePod(pod, [], context))]),
+  );
   await cluster.close();
-  return { readAtSeconds, pods: pods.items, events: events.items, watch, logs };
+  return { readAtSeconds, pods: pods.items, events: events.items, watch, logs, volumes };
 }
 
 for (const seed of ['1', '2', '3', '4', '5']) {
