@@ -44,6 +44,7 @@ import type { RuntimeView } from './relist.ts';
 import { withDeadlines } from './runtime-deadlines.ts';
 import { StatusWriter } from './status-writer.ts';
 import type { StreamServer } from './stream-server.ts';
+import { VolumeLimits } from './volume-limits.ts';
 import { unenforcedFieldsOf } from './unenforced-fields.ts';
 
 const runtimeRetryMs = 1_000;
@@ -219,6 +220,15 @@ export class Kubelet {
       scope.start((inner) => this.#keepHouse(inner));
       const rotation = new LogRotation(this.#context, () => this.#relist.view?.containers ?? []);
       scope.start((inner) => rotation.run(inner));
+      const limits = new VolumeLimits(
+        this.#context,
+        () => [...this.#workers.values()].filter(({ state }) => state.kind === 'syncing').map(({ pod }) => pod),
+        (pod, eviction) => {
+          sync.evict(pod, eviction);
+          this.#workers.get(podUidOf(pod))?.poke();
+        },
+      );
+      scope.start((inner) => limits.run(inner));
       const node = nodeReference(this.#context.nodeName);
       const containers = () => this.#relist.view?.containers;
       const imageGc = new ImageGc({ context: this.#context, node, pulled, containers });
@@ -386,7 +396,7 @@ export class Kubelet {
       .filter((other) => podUidOf(other) !== podUidOf(pod) && !isTerminalPhase(other.status?.phase));
     const refusal = refusalOf({ pod, others, allocatable: this.#context.allocatable, node: this.#registration.node });
     if (refusal === undefined && pod.status?.startTime === undefined) {
-      for (const message of unenforcedFieldsOf(pod)) {
+      for (const message of unenforcedFieldsOf(pod, this.#context)) {
         this.#deps.recorder.event(podReference(pod), 'Warning', 'NotEnforced', message);
       }
       if (pod.spec?.dnsPolicy === 'ClusterFirst') this.#tellMissingDns();

@@ -12,6 +12,24 @@ export const ownConditionTypes: readonly string[] = [
   'PodScheduled',
 ];
 
+/** Whether the kubelet wrote this condition, and nobody else: the above, and that of a pod that it evicted. */
+export function isOwnCondition({ type, reason }: PodCondition): boolean {
+  return ownConditionTypes.includes(type) || (type === 'DisruptionTarget' && reason === 'TerminationByKubelet');
+}
+
+/** Tells why the kubelet ended a pod that would have gone on. */
+export function disruptionCondition(pod: Pod, message: string): PodCondition {
+  const generation = pod.metadata?.generation;
+  return {
+    type: 'DisruptionTarget',
+    status: 'True',
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
+    lastProbeTime: null,
+    reason: 'TerminationByKubelet',
+    message,
+  };
+}
+
 interface Finding {
   readonly status: 'True' | 'False';
   readonly reason?: string;
@@ -118,7 +136,7 @@ export function withTransitionTimes(
   now: string,
 ): PodCondition[] {
   return conditions.map((condition) => {
-    if (!ownConditionTypes.includes(condition.type)) return condition;
+    if (!isOwnCondition(condition)) return condition;
     const before = previous.find(({ type }) => type === condition.type);
     const isSame = before?.status === condition.status && before.lastTransitionTime !== undefined;
     return { ...condition, lastTransitionTime: isSame ? (before.lastTransitionTime ?? now) : now };

@@ -3,12 +3,13 @@ import type {
   ContainerState,
   ContainerStatus,
   Pod,
+  PodCondition,
   PodStatus,
   VolumeMountStatus,
 } from '../api/gen/types.ts';
 import type { RuntimeContainerStatus } from '../cri/runtime.ts';
 import { restartCountOf } from './container-labels.ts';
-import { podConditionsOf } from './pod-conditions.ts';
+import { disruptionCondition, isOwnCondition, podConditionsOf } from './pod-conditions.ts';
 import { containersOf, isTerminalPhase } from './pod-names.ts';
 import type { ContainerKind, PodContainer } from './pod-names.ts';
 import { podPhaseOf } from './pod-phase.ts';
@@ -18,6 +19,9 @@ import type { RuntimePod } from './runtime-pod.ts';
 import type { StartFailure } from './start-failures.ts';
 import { qosClassOf } from '../api/qos.ts';
 import { formatTime } from '../api/time.ts';
+
+/** Of the status and the event of a pod that this kubelet evicted. */
+export const evictedReason = 'Evicted';
 
 export interface PodStatusInput {
   readonly pod: Pod;
@@ -55,7 +59,7 @@ export function podStatusOf(input: PodStatusInput): PodStatus {
   return {
     ...(generation === undefined ? {} : { observedGeneration: generation }),
     phase,
-    conditions: podConditionsOf({ pod, phase, statuses, hasSandbox }),
+    conditions: withDisruption(input, podConditionsOf({ pod, phase, statuses, hasSandbox })),
     ...(verdict ?? explained),
     ...addressesOf(input),
     ...(previous.startTime === undefined ? {} : { startTime: previous.startTime }),
@@ -64,6 +68,18 @@ export function podStatusOf(input: PodStatusInput): PodStatus {
     ...(initStatuses.length === 0 ? {} : { initContainerStatuses: initStatuses }),
     containerStatuses: regularStatuses,
   };
+}
+
+/** An eviction is told for as long as the pod is there. */
+function withDisruption({ pod, previous, verdict }: PodStatusInput, conditions: PodCondition[]): PodCondition[] {
+  const disruption =
+    verdict?.reason === evictedReason
+      ? disruptionCondition(pod, verdict.message)
+      : (previous.conditions ?? []).find(
+          (condition) => isOwnCondition(condition) && condition.type === 'DisruptionTarget',
+        );
+  if (disruption === undefined) return conditions;
+  return [disruption, ...conditions.filter(({ type }) => type !== disruption.type)];
 }
 
 function phaseOf(

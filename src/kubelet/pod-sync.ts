@@ -11,7 +11,7 @@ import { computePodActions } from './pod-actions.ts';
 import { isTerminalPhase, podReference, podUidOf } from './pod-names.ts';
 import { anyRegularStarted } from './pod-phase.ts';
 import type { PodEnding } from './pod-state.ts';
-import { containerIdText, lostState, podIpsOf, podStatusOf } from './pod-status.ts';
+import { containerIdText, evictedReason, lostState, podIpsOf, podStatusOf } from './pod-status.ts';
 import type { Prober, ProbeResult, ProbeType } from './probes/prober.ts';
 import type { PulledImages } from './pulled-images.ts';
 import { aliveContainers, readRuntimePod } from './runtime-pod.ts';
@@ -20,6 +20,7 @@ import { StartFailures } from './start-failures.ts';
 import type { StatusWriter } from './status-writer.ts';
 import { syncContainers } from './sync-containers.ts';
 import { TerminationMessages } from './termination-messages.ts';
+import type { Eviction } from './volume-limits.ts';
 import { Volumes } from './volumes.ts';
 import type { MountableVolume } from './volumes.ts';
 
@@ -31,8 +32,8 @@ export type SyncOutcome =
   | { readonly kind: 'changed'; readonly isRepeat: boolean }
   /** Something did not work or is in back-off. `afterMs`: instead of the usual 10 to 15 s. */
   | { readonly kind: 'failed'; readonly afterMs?: number }
-  /** The pod has run to its end. */
-  | { readonly kind: 'finished' };
+  /** The pod has run to its end. `graceSeconds`: what is left of its containers, instead of their own. */
+  | { readonly kind: 'finished'; readonly graceSeconds?: number };
 
 export interface PodSyncDeps {
   readonly context: NodeContext;
@@ -47,6 +48,7 @@ type PreparedVolumes =
   | { readonly kind: 'ready'; readonly volumes: ReadonlyMap<string, MountableVolume> }
   | { readonly kind: 'failed'; readonly afterMs: number };
 
+const evictionGraceSeconds = 1; // upstream: immediateEvictionGracePeriodSeconds; raised to 2 by the kill itself
 const mountRetryFirstMs = 500;
 const mountRetryMaxMs = 122_000; // upstream: 2 min 2 s
 
@@ -62,6 +64,7 @@ export class PodSync {
   readonly #messages: TerminationMessages;
   readonly #volumes: Volumes;
   readonly #mountFailures = new Map<string, number>(); // pod uid -> failures in a row
+  readonly #evictions = new Map<string, Eviction>(); // by pod uid
 
   constructor(deps: PodSyncDeps) {
     this.#deps = deps;
@@ -79,9 +82,12 @@ export class PodSync {
     const runtimePod = await this.#read(pod, signal);
     onSeen(runtimePod);
     this.#takeOverProbes(pod);
-    const verdict = this.#overdue(pod);
+    const eviction = this.#evictions.get(podUidOf(pod));
+    const verdict = eviction === undefined ? this.#overdue(pod) : { reason: evictedReason, message: eviction.message };
     const status = statuses.set(pod, this.#statusOf(pod, runtimePod, { isTornDown: false, verdict }));
-    if (isTerminalPhase(status.phase)) return { kind: 'finished' };
+    if (isTerminalPhase(status.phase)) {
+      return eviction === undefined ? { kind: 'finished' } : { kind: 'finished', graceSeconds: evictionGraceSeconds };
+    }
 
     const problem = this.#deps.networkProblem();
     if (problem !== undefined && pod.spec?.hostNetwork !== true) {
@@ -102,6 +108,14 @@ export class PodSync {
     await removeExcess(context, pod, runtimePod, isShown, signal);
     if (result.changed) return { kind: 'changed', isRepeat: result.isRepeat };
     return { kind: result.failed ? 'failed' : 'settled' };
+  }
+
+  /** The next sync ends the pod for good. */
+  evict(pod: Pod, eviction: Eviction): void {
+    const podUid = podUidOf(pod);
+    if (this.#evictions.has(podUid)) return;
+    this.#evictions.set(podUid, eviction);
+    this.#deps.context.recorder.event(podReference(pod), 'Warning', evictedReason, eviction.message);
   }
 
   /** How long until the pod's activeDeadlineSeconds are over; `undefined`: it has none. */
@@ -145,6 +159,8 @@ export class PodSync {
     if (!isShown) return;
     const last = this.#statusOf(pod, after, { isTornDown: true, verdict: undefined });
     statuses.finish(pod, lastStatus(pod, last));
+    // Nothing of an evicted pod but its object is kept, so that the node gets its room back.
+    if (last.reason === evictedReason) await removePodRemains(context, pod, signal);
   }
 
   /** This node refuses the pod: nothing of it will run here. */
@@ -167,6 +183,7 @@ export class PodSync {
     this.#crashBackoff.forgetPod(podUid);
     this.#messages.forgetPod(podUid);
     this.#mountFailures.delete(podUid);
+    this.#evictions.delete(podUid);
   }
 
   async #read(pod: Pod, signal: AbortSignal): Promise<RuntimePod> {

@@ -213,7 +213,7 @@ export class PodWorker {
       signal,
     );
     if (outcome.kind === 'finished') {
-      const ending: PodEnding = { cause: 'finished', graceSeconds: undefined };
+      const ending: PodEnding = { cause: 'finished', graceSeconds: outcome.graceSeconds };
       this.#apply({ kind: 'ending', ending });
     }
     return Math.min(this.#delayAfter(outcome), sync.deadlineInMs(pod) ?? Number.POSITIVE_INFINITY);

@@ -1,6 +1,6 @@
 import type { Pod, PodCondition, PodStatus } from '../api/gen/types.ts';
 import { isTerminalPhase } from './pod-names.ts';
-import { ownConditionTypes } from './pod-conditions.ts';
+import { isOwnCondition } from './pod-conditions.ts';
 
 /**
  * What is to be in the API, from what the kubelet computed. A terminal phase is withheld while containers may still
@@ -8,8 +8,8 @@ import { ownConditionTypes } from './pod-conditions.ts';
  */
 export function statusToWrite(pod: Pod, computed: PodStatus, mayHaveRunning: boolean): PodStatus {
   const inApi = pod.status ?? {};
-  const foreign = (inApi.conditions ?? []).filter(({ type }) => !ownConditionTypes.includes(type));
-  const own = (computed.conditions ?? []).filter(({ type }) => ownConditionTypes.includes(type));
+  const own = (computed.conditions ?? []).filter(isOwnCondition);
+  const foreign = (inApi.conditions ?? []).filter((condition) => !own.some(({ type }) => type === condition.type));
   let merged: PodStatus = { ...computed, conditions: [...foreign, ...own] };
   if (isTerminalPhase(inApi.phase) && inApi.phase !== undefined) merged = { ...merged, phase: inApi.phase };
   if (!isTerminalPhase(merged.phase) || isTerminalPhase(inApi.phase)) return merged;

@@ -1,6 +1,7 @@
 import type { HostPathVolumeSource, Volume } from '../api/gen/types.ts';
 import { StatusError } from '../base/status-error.ts';
 import type { DownwardFacts } from './downward-api.ts';
+import { makeEmptyDir } from './empty-dir.ts';
 import type { FileStat, NodeFiles } from './node-files.ts';
 import { podDirectory, volumeDirectory } from './node-layout.ts';
 import type { NodeLayout } from './node-layout.ts';
@@ -39,7 +40,7 @@ export interface VolumesDeps extends ServiceAccountTokensDeps {
 }
 
 /**
- * Makes the volumes of pods: emptyDir (always on disk), hostPath, and files from config maps, secrets and the downward
+ * Makes the volumes of pods: emptyDir, hostPath, and files from config maps, secrets and the downward
  * API, which are brought up to date on every sync. Other types are refused by name.
  */
 export class Volumes {
@@ -99,15 +100,12 @@ export class Volumes {
       return { hostPath: volume.hostPath.path, isReadOnly: false, directoryMode: 0o755, groupId: undefined };
     }
     if (volume.emptyDir !== undefined || isUntyped(volume)) {
-      const medium = volume.emptyDir?.medium ?? '';
-      if (medium.startsWith('HugePages')) {
-        const field = `spec.volumes[${index}].emptyDir.medium`;
-        throw new StatusError('BadRequest', `${field}: ${medium} is not supported by this node`);
-      }
       const hostPath = volumeDirectory(this.#layout, podUid, 'empty-dir', volume.name);
       // Set-group-ID: what is made in it belongs to the group as well.
       const directoryMode = groupId === undefined ? 0o777 : 0o2777;
-      await this.#files.makeDirectory(hostPath, directoryMode, groupId);
+      const { allocatable } = facts;
+      const place = { hostPath, field: `spec.volumes[${index}]`, mode: directoryMode, groupId, allocatable };
+      await makeEmptyDir(this.#files, facts.pod, volume.emptyDir ?? {}, place);
       return { hostPath, isReadOnly: false, directoryMode, groupId };
     }
     for (const [field, type] of Object.entries(apiVolumeTypes)) {
