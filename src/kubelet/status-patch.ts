@@ -8,7 +8,7 @@ import { isOwnCondition } from './pod-conditions.ts';
  */
 export function statusToWrite(pod: Pod, computed: PodStatus, mayHaveRunning: boolean): PodStatus {
   const inApi = pod.status ?? {};
-  const own = (computed.conditions ?? []).filter(isOwnCondition);
+  const own = (computed.conditions ?? []).filter(isOwnCondition).map((condition) => notOlder(condition, inApi));
   const foreign = (inApi.conditions ?? []).filter((condition) => !own.some(({ type }) => type === condition.type));
   let merged: PodStatus = { ...computed, conditions: [...foreign, ...own] };
   if (isTerminalPhase(inApi.phase) && inApi.phase !== undefined) merged = { ...merged, phase: inApi.phase };
@@ -21,6 +21,12 @@ export function statusToWrite(pod: Pod, computed: PodStatus, mayHaveRunning: boo
     ...(inApi.reason === undefined ? {} : { reason: inApi.reason }),
     ...(inApi.message === undefined ? {} : { message: inApi.message }),
   };
+}
+
+// The API may have changed since: by the last word of a kubelet that died, or by somebody else. Times never go back.
+function notOlder(condition: PodCondition, inApi: PodStatus): PodCondition {
+  const since = inApi.conditions?.find(({ type }) => type === condition.type)?.lastTransitionTime ?? '';
+  return since > (condition.lastTransitionTime ?? since) ? { ...condition, lastTransitionTime: since } : condition;
 }
 
 /** The fields of a status that the kubelet writes; others (resize, claims) belong to others. */
