@@ -1,6 +1,17 @@
 import { defaultPod } from './defaulting-pod.ts';
+import { defaultReplicaSet, defaultReplicationController } from './defaulting-workloads.ts';
 import type { Draft } from './draft.ts';
-import type { ConfigMap, Namespace, Node, Pod, Secret, TokenRequest } from './gen/types.ts';
+import type {
+  ConfigMap,
+  Namespace,
+  Node,
+  Pod,
+PriorityClass,
+  ReplicaSet,
+  ReplicationController,
+  Secret,
+  TokenRequest,
+} from './gen/types.ts';
 import type { KubernetesObject, ResourceType } from './resources.ts';
 import { setMember } from './set-member.ts';
 
@@ -23,10 +34,13 @@ function defaulter<T>(fill: (object: Draft<T>) => void): Defaulter {
 
 const defaultersByModel: ReadonlyMap<string, Defaulter> = new Map<string, Defaulter>([
   ['Pod', defaulter<Pod>(defaultPod)],
+  ['ReplicationController', defaulter<ReplicationController>(defaultReplicationController)],
+  ['ReplicaSet', defaulter<ReplicaSet>(defaultReplicaSet)],
   ['Namespace', defaulter<Namespace>(defaultNamespace)],
   ['Node', defaulter<Node>(defaultNode)],
   ['Secret', defaulter<Secret>(defaultSecret)],
   ['ConfigMap', defaulter<ConfigMap>(defaultConfigMap)],
+  ['PriorityClass', defaulter<PriorityClass>(defaultPriorityClass)],
   ['TokenRequest', defaulter<TokenRequest>(defaultTokenRequest)],
 ]);
 
@@ -65,6 +79,10 @@ export function base64OfText(text: string): string {
 /** Empty maps are not written. */
 function defaultConfigMap(configMap: Draft<ConfigMap>): void {
   if (configMap.data !== undefined && Object.keys(configMap.data).length === 0) delete configMap.data;
+}
+
+function defaultPriorityClass(priorityClass: Draft<PriorityClass>): void {
+  priorityClass.preemptionPolicy ??= 'PreemptLowerPriority';
 }
 
 const tokenSeconds = 3_600;

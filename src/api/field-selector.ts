@@ -1,6 +1,16 @@
 import { StatusError } from '../base/status-error.ts';
 import { goQuote } from './go-text.ts';
-import type { Event, EventsV1Event, Namespace, Node, ObjectReference, Pod, Secret } from './gen/types.ts';
+import type {
+  Event,
+  EventsV1Event,
+  Namespace,
+  Node,
+  ObjectReference,
+  Pod,
+  ReplicaSet,
+  ReplicationController,
+  Secret,
+} from './gen/types.ts';
 import type { KubernetesObject, ResourceType } from './resources.ts';
 
 /** Which objects are meant, by their fields. Upstream: `fields.Selector`. */
@@ -73,6 +83,17 @@ const gettersByModel: ReadonlyMap<string, Getters> = new Map<string, Getters>([
       name: (object) => object.metadata?.name,
       'status.phase': of<Namespace>((namespace) => namespace.status?.phase),
     },
+  ],
+  [
+    'ReplicationController',
+    {
+      ...metadataGetters,
+      'status.replicas': of<ReplicationController>((controller) => String(controller.status?.replicas ?? 0)),
+    },
+  ],
+  [
+    'ReplicaSet',
+    { ...metadataGetters, 'status.replicas': of<ReplicaSet>((replicaSet) => String(replicaSet.status?.replicas ?? 0)) },
   ],
   ['Secret', { ...metadataGetters, type: of<Secret>((secret) => secret.type) }],
   [

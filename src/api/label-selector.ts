@@ -61,6 +61,40 @@ export function matcherOfLabels(labels: Readonly<Record<string, string>>): Label
   return matcherOf(Object.entries(labels).map(([key, value]) => ({ key, operator: '=', values: [value] })));
 }
 
+/** As query parameters have it: `app=web,tier in (a,b),!old`. Upstream: `Selector.String`. */
+export function selectorText(matcher: LabelMatcher): string {
+  const text = ({ key, operator, values }: LabelRequirement): string => {
+    switch (operator) {
+      case '!':
+        return `!${key}`;
+      case 'exists':
+        return key;
+      case 'in':
+      case 'notin':
+        return `${key} ${operator} (${[...values].sort().join(',')})`;
+      case 'gt':
+        return `${key}>${values[0] ?? ''}`;
+      case 'lt':
+        return `${key}<${values[0] ?? ''}`;
+      default:
+        return `${key}${operator}${values[0] ?? ''}`;
+    }
+  };
+  const sorted = [...matcher.requirements].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  return sorted.map(text).join(',');
+}
+
+/** For people: `<none>` if it selects everything, `<error>` if it cannot be read. Upstream: `FormatLabelSelector`. */
+export function formatSelector(selector: LabelSelector | undefined): string {
+  try {
+    const text = selectorText(matcherOfSelector(selector));
+    return text === '' ? '<none>' : text;
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    return '<error>';
+  }
+}
+
 const operatorByWord: Readonly<Record<string, LabelOperator>> = {
   In: 'in',
   NotIn: 'notin',

@@ -9,6 +9,10 @@ import type {
   Node,
   ObjectMeta,
   Pod,
+  PriorityClass,
+  ReplicaSet,
+  ReplicationController,
+  Scale,
   Secret,
   SelfSubjectReview,
   ServiceAccount,
@@ -55,6 +59,8 @@ export interface ResourceType<T extends KubernetesObject = KubernetesObject> {
   readonly verbs: readonly Verb[];
   /** Has a `/status` subresource; a plain update then leaves status alone. */
   readonly hasStatus: boolean;
+  /** Has a `/scale` subresource: how many of it there are to be. */
+  readonly hasScale: boolean;
   readonly phantom?: T;
 }
 
@@ -70,6 +76,7 @@ function define<T extends KubernetesObject>(
     categories: [],
     verbs: allVerbs,
     hasStatus: false,
+    hasScale: false,
     ...row,
   };
   // The cast only adds the phantom type parameter.
@@ -88,6 +95,25 @@ export const resources = {
     shortNames: ['po'],
     categories: ['all'],
     hasStatus: true,
+  }),
+  replicationcontrollers: define<ReplicationController>({
+    resource: 'replicationcontrollers',
+    singular: 'replicationcontroller',
+    kind: 'ReplicationController',
+    shortNames: ['rc'],
+    categories: ['all'],
+    hasStatus: true,
+    hasScale: true,
+  }),
+  replicasets: define<ReplicaSet>({
+    group: 'apps',
+    resource: 'replicasets',
+    singular: 'replicaset',
+    kind: 'ReplicaSet',
+    shortNames: ['rs'],
+    categories: ['all'],
+    hasStatus: true,
+    hasScale: true,
   }),
   nodes: define<Node>({
     resource: 'nodes',
@@ -145,8 +171,25 @@ export const resources = {
     kind: 'ServiceAccount',
     shortNames: ['sa'],
   }),
+  priorityclasses: define<PriorityClass>({
+    group: 'scheduling.k8s.io',
+    resource: 'priorityclasses',
+    singular: 'priorityclass',
+    kind: 'PriorityClass',
+    namespaced: false,
+    shortNames: ['pc'],
+  }),
   bindings: define<Binding>({ resource: 'bindings', singular: 'binding', kind: 'Binding', verbs: ['create'] }),
 } as const satisfies Record<string, ResourceType>;
+
+/** What `/scale` of several kinds reads and writes; it is not stored by itself. */
+export const scaleType = define<Scale>({
+  group: 'autoscaling',
+  resource: 'scales',
+  singular: 'scale',
+  kind: 'Scale',
+  verbs: ['get', 'patch', 'update'],
+});
 
 /** What is sent to, and comes from, the subresource `token` of service accounts. It has no path of its own. */
 export const tokenRequests: ResourceType<TokenRequest> = define<TokenRequest>({

@@ -255,3 +255,46 @@ test('the status column tells the first thing that matters', () => {
   assert.equal(of({ ...both(done, done), phase: 'Succeeded' }, { deletionTimestamp: ago(1) }), '0/2 Completed 0');
   assert.equal(of({ ...both(up, up), reason: 'NodeLost' }, { deletionTimestamp: ago(1) }), '2/2 Unknown 0');
 });
+
+test('what keeps pods running tells how many are wanted, are there, and are ready', () => {
+  const object = {
+    metadata: { name: 'kubia', creationTimestamp: ago(73) },
+    spec: {
+      replicas: 3,
+      selector: {
+        matchLabels: { app: 'kubia', tier: 'web' },
+        matchExpressions: [{ key: 'old', operator: 'DoesNotExist' }],
+      },
+      template: {
+        spec: {
+          containers: [
+            { name: 'a', image: 'i:1' },
+            { name: 'b', image: 'i:2' },
+          ],
+        },
+      },
+    },
+    status: { replicas: 2, readyReplicas: 1 },
+  };
+  const { columnDefinitions, rows } = tableOf(resources.replicasets, [object], nowWallMs);
+  assert.deepEqual(
+    columnDefinitions.map(({ name, type, priority }) => `${name} ${type} ${priority}`),
+    [
+      'Name string 0',
+      'Desired integer 0',
+      'Current integer 0',
+      'Ready integer 0',
+      'Age string 0',
+      'Containers string 1',
+      'Images string 1',
+      'Selector string 1',
+    ],
+  );
+  const cells = ['kubia', 3, 2, 1, '73s', 'a,b', 'i:1,i:2'];
+  assert.deepEqual(rows[0]?.cells, [...cells, 'app=kubia,!old,tier=web']);
+  const controller = { ...object, spec: { ...object.spec, selector: { app: 'kubia' } } };
+  assert.deepEqual(tableOf(resources.replicationcontrollers, [controller], nowWallMs).rows[0]?.cells, [
+    ...cells,
+    'app=kubia',
+  ]);
+});

@@ -9,9 +9,15 @@ import type {
   Node,
   ObjectReference,
   Pod,
+  PriorityClass,
+  PodTemplateSpec,
+  ReplicaSet,
+  ReplicationController,
+  Scale,
   Secret,
   ServiceAccount,
 } from './gen/types.ts';
+import { formatSelector, matcherOfLabels, selectorText } from './label-selector.ts';
 import { podStatusText } from './pod-status-text.ts';
 import type { KubernetesObject, ResourceType } from './resources.ts';
 
@@ -26,7 +32,7 @@ export interface Table {
 
 export interface TableColumn {
   readonly name: string;
-  readonly type: 'string';
+  readonly type: 'string' | 'integer';
   readonly format: 'name' | '';
   readonly description: string;
   /** 0: always shown, 1: only with `-o wide`. */
@@ -68,6 +74,10 @@ function orNone(text: string | undefined): string {
 
 function column(name: string, description: string, priority: 0 | 1 = 0): TableColumn {
   return { name, type: 'string', format: name === 'Name' && priority === 0 ? 'name' : '', description, priority };
+}
+
+function numberColumn(name: string, description: string): TableColumn {
+  return { ...column(name, description), type: 'integer' };
 }
 
 const nameColumn = column('Name', 'Name of the object, unique in its namespace');
@@ -128,6 +138,61 @@ function readinessGates(pod: Pod): string {
   });
   return `${holding.length}/${gates.length}`;
 }
+
+const templateColumns = [
+  column('Containers', 'Names of the containers in its template', 1),
+  column('Images', 'Images of the containers in its template', 1),
+  column('Selector', 'Which pods are its own', 1),
+];
+
+function templateCells(template: PodTemplateSpec | undefined, selector: string): string[] {
+  const containers = template?.spec?.containers ?? [];
+  const names = containers.map(({ name }) => name).join(',');
+  const images = containers.map(({ image = '' }) => image).join(',');
+  return [names, images, selector];
+}
+
+const replicaColumns = [
+  nameColumn,
+  numberColumn('Desired', 'How many pods there are to be'),
+  numberColumn('Current', 'How many pods there are'),
+  numberColumn('Ready', 'How many of them are ready'),
+  ageColumn,
+  ...templateColumns,
+];
+
+const replicationControllers = printer<ReplicationController>(replicaColumns, (controller, nowWallMs) => [
+  nameOf(controller),
+  controller.spec?.replicas ?? 0,
+  controller.status?.replicas ?? 0,
+  controller.status?.readyReplicas ?? 0,
+  objectAge(controller, nowWallMs),
+  ...templateCells(controller.spec?.template, orNone(selectorText(matcherOfLabels(controller.spec?.selector ?? {})))),
+]);
+
+const replicaSets = printer<ReplicaSet>(replicaColumns, (replicaSet, nowWallMs) => [
+  nameOf(replicaSet),
+  replicaSet.spec?.replicas ?? 0,
+  replicaSet.status?.replicas ?? 0,
+  replicaSet.status?.readyReplicas ?? 0,
+  objectAge(replicaSet, nowWallMs),
+  ...templateCells(replicaSet.spec?.template, formatSelector(replicaSet.spec?.selector)),
+]);
+
+const scales = printer<Scale>(
+  [
+    nameColumn,
+    numberColumn('Desired', 'How many there are to be'),
+    numberColumn('Available', 'How many there are'),
+    ageColumn,
+  ],
+  (scale, nowWallMs) => [
+    nameOf(scale),
+    scale.spec?.replicas ?? 0,
+    scale.status?.replicas ?? 0,
+    objectAge(scale, nowWallMs),
+  ],
+);
 
 const roleLabelPrefix = 'node-role.kubernetes.io/';
 
@@ -284,6 +349,23 @@ const serviceAccounts = printer<ServiceAccount>(
   (account, nowWallMs) => [nameOf(account), account.secrets?.length ?? 0, objectAge(account, nowWallMs)],
 );
 
+const priorityClasses = printer<PriorityClass>(
+  [
+    nameColumn,
+    column('Value', 'The priority of its pods; more is more important'),
+    column('Global-Default', 'Whether pods have it that name none'),
+    ageColumn,
+    column('PreemptionPolicy', 'Whether its pods may end others'),
+  ],
+  (priorityClass, nowWallMs) => [
+    nameOf(priorityClass),
+    priorityClass.value,
+    String(priorityClass.globalDefault ?? false),
+    objectAge(priorityClass, nowWallMs),
+    priorityClass.preemptionPolicy ?? '',
+  ],
+);
+
 const otherKinds = printer<KubernetesObject>([nameColumn, column('Created At', 'When it was created')], (object) => [
   nameOf(object),
   object.metadata?.creationTimestamp ?? '',
@@ -291,6 +373,9 @@ const otherKinds = printer<KubernetesObject>([nameColumn, column('Created At', '
 
 const printerByModel: ReadonlyMap<string, Printer> = new Map([
   ['Pod', pods],
+  ['ReplicationController', replicationControllers],
+  ['ReplicaSet', replicaSets],
+  ['Scale', scales],
   ['Node', nodes],
   ['Namespace', namespaces],
   ['Event', events],
@@ -299,6 +384,7 @@ const printerByModel: ReadonlyMap<string, Printer> = new Map([
   ['ConfigMap', configMaps],
   ['Secret', secrets],
   ['ServiceAccount', serviceAccounts],
+  ['PriorityClass', priorityClasses],
 ]);
 
 /** The Table for some objects of one kind, as the API server answers it; cells of wide columns are always there. */

@@ -21,9 +21,14 @@ export interface Deleting {
   readonly uid: string | undefined;
   readonly resourceVersion: string | undefined;
   readonly dryRun: boolean;
+  /** What becomes of what it owns. */
+  readonly propagation: Propagation;
   /** What depends on it is to go first: if it is not gone at once, the answer is 202. */
   readonly dependentsFirst: boolean;
 }
+
+/** `unsaid`: as its finalizers say, else as usual for its kind. */
+type Propagation = 'background' | 'foreground' | 'orphan' | 'unsaid';
 
 /** From the body if there is one, else from the query. `value`: the parsed body. */
 export function parseDeleting(query: URLSearchParams, value: unknown): Deleting {
@@ -49,8 +54,23 @@ export function parseDeleting(query: URLSearchParams, value: unknown): Deleting 
     uid: options.preconditions?.uid,
     resourceVersion: options.preconditions?.resourceVersion,
     dryRun,
+    propagation: propagationOf(options),
     dependentsFirst: propagationPolicy === 'Foreground' || orphanDependents === false,
   };
+}
+
+function propagationOf({ orphanDependents, propagationPolicy }: DeleteOptions): Propagation {
+  if (orphanDependents !== undefined) return orphanDependents ? 'orphan' : 'background';
+  switch (propagationPolicy) {
+    case 'Background':
+      return 'background';
+    case 'Foreground':
+      return 'foreground';
+    case 'Orphan':
+      return 'orphan';
+    default:
+      return 'unsaid';
+  }
 }
 
 const policies: ReadonlySet<string> = new Set(['Background', 'Foreground', 'Orphan']);
@@ -98,7 +118,7 @@ export function deleteObject(
     target.name,
     (current) => {
       checkPreconditions(served, current, deleting);
-      return decide(served, current.object, deleting.gracePeriodSeconds, deps.clock.wallMs());
+      return decide(served, current.object, deleting, deps.clock.wallMs());
     },
     { dryRun: deleting.dryRun, signal },
   );
@@ -129,9 +149,11 @@ function preconditionFailed(served: Served, name: string, text: string): StatusE
   });
 }
 
-function decide(served: Served, object: FullObject, gracePeriodSeconds: number | undefined, nowMs: number): Change {
+function decide(served: Served, object: FullObject, deleting: Deleting, nowMs: number): Change {
   if (hasNamespaceFinalizers(served, object)) return terminateNamespace(object, nowMs);
-  const deletion = decideDeletion(object, { gracePeriodSeconds, nowMs }, served.strategy.graceOf);
+  const finalizers = finalizersFor(object, deleting.propagation, served.strategy.dependents);
+  const request = { gracePeriodSeconds: deleting.gracePeriodSeconds, finalizers, nowMs };
+  const deletion = decideDeletion(object, request, served.strategy.graceOf);
   switch (deletion.kind) {
     case 'pending':
       return { kind: 'keep' };
@@ -140,6 +162,33 @@ function decide(served: Served, object: FullObject, gracePeriodSeconds: number |
     default:
       return { kind: deletion.thenRemove ? 'putAndRemove' : 'put', object: deletion.object };
   }
+}
+
+const orphanFinalizer = 'orphan';
+const foregroundFinalizer = 'foregroundDeletion';
+
+/**
+ * The finalizers with which an object is deleted: the garbage collector takes away those of its own when it has dealt
+ * with what the object owns. Upstream: `deletionFinalizersForGarbageCollection`.
+ */
+function finalizersFor(
+  { metadata }: FullObject,
+  propagation: Propagation,
+  usual: Served['strategy']['dependents'],
+): readonly string[] {
+  const before = metadata.finalizers ?? [];
+  const others = before.filter((name) => name !== orphanFinalizer && name !== foregroundFinalizer);
+  if (usual === 'unowned') return others;
+  const said =
+    propagation !== 'unsaid'
+      ? propagation
+      : before.includes(orphanFinalizer)
+        ? 'orphan'
+        : before.includes(foregroundFinalizer)
+          ? 'foreground'
+          : usual;
+  if (said === 'orphan') return [...others, orphanFinalizer];
+  return said === 'foreground' ? [...others, foregroundFinalizer] : others;
 }
 
 /** A namespace first becomes Terminating; its controller empties it, and then takes its finalizer away. */

@@ -146,10 +146,12 @@ test('the grace that is decided never exceeds the one before', () => {
   for (let first = 0; first <= 6; first++) {
     for (let second = -1; second <= 8; second++) {
       for (let waitedSeconds = 0; waitedSeconds <= 8; waitedSeconds++) {
-        const one = decideDeletion(pod, { gracePeriodSeconds: first, nowMs: 0 }, (_object, asked) => grace(asked));
+        const one = decideDeletion(pod, { gracePeriodSeconds: first, finalizers: [], nowMs: 0 }, (_object, asked) =>
+          grace(asked),
+        );
         assert.ok(one.kind === 'mark');
         if (one.thenRemove) continue;
-        const request = { gracePeriodSeconds: second, nowMs: waitedSeconds * 1_000 };
+        const request = { gracePeriodSeconds: second, finalizers: [], nowMs: waitedSeconds * 1_000 };
         const two = decideDeletion(one.object, request, (_object, asked) => grace(asked));
         const context = `first ${first}, second ${second}, after ${waitedSeconds} s: ${JSON.stringify(two)}`;
         if (two.kind === 'pending') assert.ok(Math.abs(second) >= first, context);
@@ -172,14 +174,14 @@ test('whoever takes the last finalizer away is answered with what he asked for; 
   const maps = '/api/v1/namespaces/default/configmaps';
   const { metadata } = await api.ok('POST', maps, { metadata: { name: 'c', finalizers: ['a/b'] } });
   const foreground = await api.call('DELETE', `${maps}/c?propagationPolicy=Foreground`);
-  assert.deepEqual([foreground.status, foreground.json.metadata.finalizers], [202, ['a/b']]);
+  assert.deepEqual([foreground.status, foreground.json.metadata.finalizers], [202, ['a/b', 'foregroundDeletion']]);
   assert.equal((await api.call('DELETE', `${maps}/c?orphanDependents=false`)).status, 202);
   assert.equal((await api.call('DELETE', `${maps}/c?propagationPolicy=Background`)).status, 200);
   const watch = await api.watch(`${maps}?watch=1&resourceVersion=${metadata.resourceVersion}`);
   const headers = { 'content-type': 'application/merge-patch+json' };
   const patched = await api.ok('PATCH', `${maps}/c`, { metadata: { finalizers: null } }, { headers });
   assert.equal(patched.metadata.finalizers, undefined);
-  assert.deepEqual(await watch.summaries(1), ['MODIFIED c']);
+  assert.deepEqual(await watch.summaries(2), ['MODIFIED c', 'MODIFIED c']);
   const gone = await watch.next();
   assert.deepEqual([gone.type, gone.object.metadata.finalizers], ['DELETED', ['a/b']]);
   await watch.close();

@@ -5,7 +5,7 @@
  *   a shorter grace later          -> mark again, the timestamp moves back          the object stays
  *   an equal or longer one         -> pending: nothing changes
  *   grace 0, no finalizers         -> mark with grace 0, then remove
- *   finalizers                     -> mark; whoever removes the last one removes the object
+ *   finalizers                     -> mark (again: they may change); whoever removes the last one removes the object
  *   a kind without grace           -> remove (or mark, if it has finalizers)
  */
 import { formatTime, parseTime } from '../api/time.ts';
@@ -19,6 +19,8 @@ export type Deletion =
 export interface DeletionRequest {
   /** What the client asked for, in seconds; negative means 1. */
   readonly gracePeriodSeconds: number | undefined;
+  /** Those that it has from now on. */
+  readonly finalizers: readonly string[];
   readonly nowMs: number;
 }
 
@@ -27,10 +29,11 @@ export interface DeletionRequest {
  * other kinds.
  */
 export function decideDeletion(
-  object: FullObject,
+  before: FullObject,
   request: DeletionRequest,
   gracePeriodOf: ((object: FullObject, askedSeconds: number | undefined) => number) | undefined,
 ): Deletion {
+  const object = withFinalizers(before, request.finalizers);
   const asked =
     request.gracePeriodSeconds === undefined
       ? undefined
@@ -50,7 +53,6 @@ export function decideDeletion(
 function withoutGrace(object: FullObject, nowMs: number): Deletion {
   if (!hasFinalizers(object)) return { kind: 'remove' };
   const { deletionTimestamp } = object.metadata;
-  if (deletionTimestamp !== undefined && object.metadata.deletionGracePeriodSeconds === 0) return { kind: 'pending' };
   const atMs = deletionTimestamp === undefined ? nowMs : Math.min(nowMs, parseTime(deletionTimestamp) ?? nowMs);
   return { kind: 'mark', object: marked(object, atMs, 0), thenRemove: false };
 }
@@ -84,6 +86,13 @@ function marked(object: FullObject, atMs: number, seconds: number): FullObject {
       deletionGracePeriodSeconds: seconds,
     },
   };
+}
+
+/** The object itself if it has just these. */
+function withFinalizers(object: FullObject, finalizers: readonly string[]): FullObject {
+  const { finalizers: before = [], ...metadata } = object.metadata;
+  if (before.length === finalizers.length && before.every((name, index) => name === finalizers[index])) return object;
+  return { ...object, metadata: finalizers.length === 0 ? metadata : { ...metadata, finalizers } };
 }
 
 function hasFinalizers(object: FullObject): boolean {

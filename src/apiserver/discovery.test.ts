@@ -22,6 +22,7 @@ test('what is in discovery is as Kubernetes 1.34 has it, but only what is served
     ['/api/v1', 'api-v1'],
     ['/apis/coordination.k8s.io/v1', 'apis-coordination-v1'],
     ['/apis/events.k8s.io/v1', 'apis-events-v1'],
+    ['/apis/apps/v1', 'apis-apps-v1'],
   ] as const) {
     const { resources, ...head } = await api.ok('GET', url);
     const { resources: theirs, ...theirHead } = golden(name);
@@ -47,6 +48,9 @@ test('what is in discovery is as Kubernetes 1.34 has it, but only what is served
     'pods/log',
     'pods/portforward',
     'pods/status',
+    'replicationcontrollers',
+    'replicationcontrollers/scale',
+    'replicationcontrollers/status',
     'secrets',
     'serviceaccounts',
     'serviceaccounts/token',
@@ -78,7 +82,7 @@ test('aggregated discovery says the same at once', async () => {
   const groups = await api.ok('GET', '/apis', undefined, accept('v2beta1'));
   assert.deepEqual(
     [groups.apiVersion, groups.items.map((item: Json) => item.metadata.name)],
-    ['apidiscovery.k8s.io/v2beta1', ['events.k8s.io', 'authentication.k8s.io', 'coordination.k8s.io']],
+    ['apidiscovery.k8s.io/v2beta1', ['apps', 'events.k8s.io', 'authentication.k8s.io', 'coordination.k8s.io']],
   );
   await api.close();
 });
@@ -122,6 +126,7 @@ test('OpenAPI: kubectl finds that fields are checked by the server, how lists me
   const { paths } = await api.ok('GET', '/openapi/v3');
   assert.deepEqual(Object.keys(paths), [
     'api/v1',
+    'apis/apps/v1',
     'apis/events.k8s.io/v1',
     'apis/authentication.k8s.io/v1',
     'apis/coordination.k8s.io/v1',

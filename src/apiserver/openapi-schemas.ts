@@ -35,6 +35,14 @@ const metaModels: ReadonlySet<string> = new Set([
   'StatusDetails',
 ]);
 
+/** Models of groups of their own, which their names do not tell. */
+const groupByModel: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    apps: ['ReplicaSet', 'ReplicaSetCondition', 'ReplicaSetSpec', 'ReplicaSetStatus'],
+    autoscaling: ['Scale', 'ScaleSpec', 'ScaleStatus'],
+  }).flatMap(([group, names]) => names.map((name): [string, string] => [name, group])),
+);
+
 const timeName = `${metaPackage}.Time`;
 const microTimeName = `${metaPackage}.MicroTime`;
 const quantityName = 'io.k8s.apimachinery.pkg.api.resource.Quantity';
@@ -46,6 +54,8 @@ const authenticationModels = /^(?:BoundObjectReference|SelfSubjectReview|TokenRe
 export function schemaName(model: string): string {
   if (metaModels.has(model)) return `${metaPackage}.${model}`;
   if (model === 'VersionInfo') return 'io.k8s.apimachinery.pkg.version.Info';
+  const group = groupByModel.get(model);
+  if (group !== undefined) return `io.k8s.api.${group}.v1.${model}`;
   if (model.startsWith('Lease')) return `io.k8s.api.coordination.v1.${model}`;
   if (authenticationModels.test(model)) return `io.k8s.api.authentication.v1.${model}`;
   if (model.startsWith('EventsV1')) return `io.k8s.api.events.v1.${model.slice('EventsV1'.length)}`;

@@ -2,7 +2,7 @@
  * OpenAPI descriptions of what is served: from them kubectl knows that the server checks fields itself, computes its
  * patches, and explains kinds. Version 3 has a document for each group version, version 2 one for all.
  */
-import { apiVersionOf } from '../api/resources.ts';
+import { apiVersionOf, scaleType } from '../api/resources.ts';
 import { hashOf } from './content-hash.ts';
 import type { ResourceType, Verb } from '../api/resources.ts';
 import type { HttpRequest, HttpResponse } from '../base/http.ts';
@@ -137,8 +137,10 @@ function gvkOf(type: ResourceType): GroupVersionKind {
 const optionsModels = ['DeleteOptions', 'ListMeta', 'Status'];
 
 function schemasOf(served: readonly ServedResource[], dialect: SchemaDialect): Record<string, JsonSchema> {
-  const schemas = collectSchemas([...served.map(({ type }) => type.model), ...optionsModels], dialect);
-  for (const { type } of served) {
+  const hasScale = served.some(({ type }) => type.hasScale);
+  const roots = [...served.map(({ type }) => type.model), ...(hasScale ? [scaleType.model] : []), ...optionsModels];
+  const schemas = collectSchemas(roots, dialect);
+  for (const type of [...served.map((one) => one.type), ...(hasScale ? [scaleType] : [])]) {
     const name = schemaName(type.model);
     const schema = schemas.get(name);
     if (schema === undefined) continue;
@@ -262,15 +264,18 @@ function pathsOf({ type, subresources }: ServedResource, dialect: OperationDiale
       parameters: onObject,
     },
   ]);
-  if (!subresources.some((subresource) => subresource.name === 'status')) return paths;
-  paths.push([
-    `${collection}/{name}/status`,
-    {
-      get: operation('get', []),
-      put: operation('put', writeParameters, name),
-      patch: operation('patch', [...writeParameters, 'force'], patch),
-      parameters: onObject,
-    },
-  ]);
+  for (const subresource of subresources) {
+    if (subresource.name !== 'status' && subresource.name !== 'scale') continue;
+    const shown = subresource.name === 'status' ? name : schemaName(subresource.kind);
+    paths.push([
+      `${collection}/{name}/${subresource.name}`,
+      {
+        get: operation('get', [], undefined, shown),
+        put: operation('put', writeParameters, shown, shown),
+        patch: operation('patch', [...writeParameters, 'force'], patch, shown),
+        parameters: onObject,
+      },
+    ]);
+  }
   return paths;
 }

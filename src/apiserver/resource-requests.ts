@@ -33,6 +33,8 @@ import { jsonObjects, representationOf } from './representation.ts';
 import type { Representation } from './representation.ts';
 import { jsonResponse, noSuchPath, notFound, warningHeader, wrongMethod } from './respond.ts';
 import type { ResourceRoute } from './route.ts';
+import { changeScale } from './scale.ts';
+import { scaleOfServed } from './served.ts';
 import type { Served } from './served.ts';
 import type { FullObject, StoredObject } from './stored-object.ts';
 import { tableMaker } from './table-view.ts';
@@ -145,6 +147,7 @@ export class ResourceRequests {
       });
     }
     if (route.rest !== '') throw noSuchPath();
+    if (subresource === 'scale' && type.hasScale) return this.#scale(request, route, verb, signal);
     const stream = type === resources.pods ? podStreams.find((each) => each === subresource) : undefined;
     if (stream !== undefined) return this.#stream(request, route, stream, signal);
     const isStatus = subresource === 'status' && type.hasStatus;
@@ -159,6 +162,29 @@ export class ResourceRequests {
     if (isStatus && verb === 'update') return this.#update(request, route, 'status', signal);
     if (isStatus && verb === 'patch') return this.#patch(request, route, 'status', signal);
     throw wrongMethod();
+  }
+
+  async #scale(
+    request: HttpRequest,
+    route: ResourceRoute,
+    verb: RequestVerb,
+    signal: AbortSignal,
+  ): Promise<HttpResponse> {
+    const served = this.#deps.servedOf(route.type);
+    const shown = scaleOfServed(served);
+    if (verb === 'get') return this.#answer(request, shown, await this.#find(served, route, signal), 200);
+    if (verb !== 'update' && verb !== 'patch') throw wrongMethod();
+    const optionsKind = verb === 'update' ? 'UpdateOptions' : 'PatchOptions';
+    const { dryRun, fieldValidation } = parseWriteQuery(request.query, optionsKind);
+    this.#accepted(request);
+    const { reader } = this.#deps;
+    const patch = verb === 'patch' ? parsePatch(request, this.#deps.jsonPatch) : undefined;
+    const makeNext = (current: FullObject): Draft<FullObject> =>
+      patch === undefined
+        ? reader.readObject(shown.type, request, fieldValidation).object
+        : reader.decodeValue(shown.type, patch.apply(shown.type.model, current), fieldValidation).object;
+    const changed = await changeScale(served.registry, route, makeNext, { dryRun, signal });
+    return this.#answer(request, shown, changed.object, 200);
   }
 
   #accepted(request: HttpRequest): Accepted {

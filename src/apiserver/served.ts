@@ -1,10 +1,12 @@
 /** The kinds that this server serves, each with its storage, its rules and its subresources. */
 import type { Event, EventsV1Event } from '../api/gen/types.ts';
-import { resources } from '../api/resources.ts';
+import { resources, scaleType } from '../api/resources.ts';
 import type { ResourceType, Verb } from '../api/resources.ts';
+import { InvariantError } from '../base/status-error.ts';
 import type { ServedResource, ServedSubresource } from './discovery.ts';
 import { fromEventsV1, toEventsV1 } from './event-conversion.ts';
 import type { Registry } from './registry.ts';
+import { scaleOf } from './scale.ts';
 import { strategyOf } from './strategy.ts';
 import type { Strategy } from './strategy.ts';
 import type { FullObject } from './stored-object.ts';
@@ -32,6 +34,13 @@ const eventConversion: Conversion = {
 
 const readWrite: readonly Verb[] = ['get', 'patch', 'update'];
 const statusSubresource = (kind: string): ServedSubresource => ({ name: 'status', kind, verbs: readWrite });
+const scaleSubresource: ServedSubresource = {
+  name: 'scale',
+  kind: scaleType.kind,
+  group: scaleType.group,
+  version: scaleType.version,
+  verbs: readWrite,
+};
 
 const subresourcesByResource: Readonly<Record<string, readonly ServedSubresource[]>> = {
   pods: [
@@ -56,6 +65,9 @@ const storageVersionHashes: Readonly<Record<string, string>> = {
   namespaces: 'Q3oi5N2YM8M=',
   nodes: 'XwShjMxG9Fs=',
   pods: 'xPOwRZ+Yhw8=',
+  priorityclasses: '1QwjyaZjj3Y=',
+  replicasets: 'P1RzHs8/mWQ=',
+  replicationcontrollers: 'Jond2If31h0=',
   secrets: 'S6u1pOWzb84=',
   serviceaccounts: 'pbx9ZvyFpBE=',
 };
@@ -84,12 +96,22 @@ export function servedOf(type: ResourceType, registryOf: (type: ResourceType) =>
   };
 }
 
+/** The `/scale` of a kind: its objects, shown as scales. */
+export function scaleOfServed(served: Served): Served {
+  const noWrite = (): never => {
+    throw new InvariantError('scales are not stored');
+  };
+  const conversion = { fromStored: scaleOf, toStored: noWrite };
+  return { ...served, type: scaleType, conversion };
+}
+
 /** What discovery tells of them. */
 export function servedResources(): ServedResource[] {
   return servedTypes().map((type) => ({
     type,
     subresources: [
       ...(type.group === '' ? (subresourcesByResource[type.resource] ?? []) : []),
+      ...(type.hasScale ? [scaleSubresource] : []),
       ...(type.hasStatus ? [statusSubresource(type.kind)] : []),
     ],
     storageVersionHash: storageVersionHashes[type.resource],

@@ -21,6 +21,8 @@ export interface Strategy {
   prepareStatus(next: Draft<FullObject>, current: FullObject): void;
   /** Grace in seconds for a DELETE that asked for `askedSeconds`; absent: the kind is deleted at once. */
   readonly graceOf?: (object: FullObject, askedSeconds: number | undefined) => number;
+  /** What becomes of what it owns when a DELETE does not say. */
+  readonly dependents: 'delete' | 'orphan' | 'unowned';
   /** DELETE answers with the object even when it is gone at once. */
   readonly returnsDeleted: boolean;
   /** A PUT of what does not exist creates it. */
@@ -53,6 +55,7 @@ const plain: Strategy = {
       if (name !== 'status' && name !== 'metadata') keep(next, current, name);
     }
   },
+  dependents: 'delete',
   returnsDeleted: false,
   createsOnUpdate: false,
   needsRevision: false,
@@ -64,6 +67,21 @@ const withStatus: Strategy = {
   ...plain,
   prepareChanged: (next, current) => keep(next, current, 'status'),
 };
+
+/** Kinds whose controllers tell by `observedGeneration` which spec they have seen. `status`: of a new one. */
+function withGeneration(status: Fields): Strategy {
+  return {
+    ...withStatus,
+    prepareNew(object) {
+      object.metadata.generation = 1;
+      fieldsOf(object)['status'] = { ...status };
+    },
+  };
+}
+
+const replicaSets: Strategy = withGeneration({ replicas: 0 });
+/** Older than the garbage collector: without a word it leaves its pods alone. */
+const replicationControllers: Strategy = { ...replicaSets, dependents: 'orphan' };
 
 const namespaceFinalizer = 'kubernetes';
 
@@ -109,8 +127,9 @@ const pods: Strategy = {
   },
   prepareChanged(next, current) {
     keep(next, current, 'status');
-    // As above. Of admission, only what is about service accounts is for new pods alone.
+    // As above. Of admission, what is about service accounts and priority is for new pods alone.
     const pod = next as Draft<Pod>;
+    keepPriority(pod, current as Pod);
     const { serviceAccount, serviceAccountName } = pod.spec ?? {};
     admitPod(pod);
     if (pod.spec === undefined) return;
@@ -137,12 +156,26 @@ const pods: Strategy = {
   returnsDeleted: true,
 };
 
+/** Who leaves them out means those that the pod has. */
+function keepPriority({ spec: next }: Draft<Pod>, { spec: current }: Pod): void {
+  if (next === undefined) return;
+  if (current?.priority !== undefined) next.priority ??= current.priority;
+  if (current?.preemptionPolicy !== undefined) next.preemptionPolicy ??= current.preemptionPolicy;
+}
+
 const leases: Strategy = { ...plain, createsOnUpdate: true, needsRevision: true };
-const events: Strategy = { ...plain, createsOnUpdate: true, allowedInTerminating: true };
+const events: Strategy = {
+  ...plain,
+  createsOnUpdate: true,
+  allowedInTerminating: true,
+  dependents: 'unowned',
+};
 const serviceAccounts: Strategy = { ...plain, returnsDeleted: true };
 
 const strategyByResource: ReadonlyMap<string, Strategy> = new Map([
   [resources.pods.resource, pods],
+  [resources.replicationcontrollers.resource, replicationControllers],
+  [resources.replicasets.resource, replicaSets],
   [resources.nodes.resource, withStatus],
   [resources.namespaces.resource, namespaces],
   [resources.leases.resource, leases],

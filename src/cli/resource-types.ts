@@ -97,6 +97,7 @@ function typeOf(group: string, version: string, resource: unknown): ResourceType
     categories: texts('categories'),
     verbs: ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'],
     hasStatus: false,
+    hasScale: false,
   };
 }
 

@@ -864,6 +864,10 @@ export const models = {
     resourceClaimStatuses: { type: 'PodResourceClaimStatus', shape: 'list', omitEmpty: true, tag: 15, merge: true, mergeKey: 'name', retainKeys: true },
     startTime: { type: 'time', shape: 'one', pointer: true, omitEmpty: true, tag: 7 },
   },
+  PodTemplateSpec: {
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    spec: { type: 'PodSpec', shape: 'one', omitEmpty: true, tag: 2 },
+  },
   PortworxVolumeSource: {
     fsType: { type: 'string', shape: 'one', omitEmpty: true, tag: 2 },
     readOnly: { type: 'bool', shape: 'one', omitEmpty: true, tag: 3 },
@@ -876,6 +880,15 @@ export const models = {
   PreferredSchedulingTerm: {
     preference: { type: 'NodeSelectorTerm', shape: 'one', required: true, tag: 2 },
     weight: { type: 'int32', shape: 'one', required: true, tag: 1 },
+  },
+  PriorityClass: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    description: { type: 'string', shape: 'one', omitEmpty: true, tag: 4 },
+    globalDefault: { type: 'bool', shape: 'one', omitEmpty: true, tag: 3 },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    preemptionPolicy: { type: 'string', shape: 'one', go: 'v1.PreemptionPolicy', pointer: true, omitEmpty: true, tag: 5 },
+    value: { type: 'int32', shape: 'one', required: true, tag: 2 },
   },
   Probe: {
     exec: { type: 'ExecAction', shape: 'one', pointer: true, omitEmpty: true, tag: 1, inside: 1 },
@@ -911,6 +924,63 @@ export const models = {
     secretRef: { type: 'LocalObjectReference', shape: 'one', pointer: true, omitEmpty: true, tag: 7 },
     user: { type: 'string', shape: 'one', omitEmpty: true, tag: 5 },
   },
+  ReplicaSet: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    spec: { type: 'ReplicaSetSpec', shape: 'one', omitEmpty: true, tag: 2 },
+    status: { type: 'ReplicaSetStatus', shape: 'one', omitEmpty: true, tag: 3 },
+  },
+  ReplicaSetCondition: {
+    lastTransitionTime: { type: 'time', shape: 'one', omitEmpty: true, tag: 3 },
+    message: { type: 'string', shape: 'one', omitEmpty: true, tag: 5 },
+    reason: { type: 'string', shape: 'one', omitEmpty: true, tag: 4 },
+    status: { type: 'string', shape: 'one', required: true, go: 'v1.ConditionStatus', tag: 2 },
+    type: { type: 'string', shape: 'one', required: true, go: 'v1.ReplicaSetConditionType', tag: 1 },
+  },
+  ReplicaSetSpec: {
+    minReadySeconds: { type: 'int32', shape: 'one', omitEmpty: true, tag: 4 },
+    replicas: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 1 },
+    selector: { type: 'LabelSelector', shape: 'one', required: true, pointer: true, tag: 2 },
+    template: { type: 'PodTemplateSpec', shape: 'one', omitEmpty: true, tag: 3 },
+  },
+  ReplicaSetStatus: {
+    availableReplicas: { type: 'int32', shape: 'one', omitEmpty: true, tag: 5 },
+    conditions: { type: 'ReplicaSetCondition', shape: 'list', omitEmpty: true, tag: 6, merge: true, mergeKey: 'type' },
+    fullyLabeledReplicas: { type: 'int32', shape: 'one', omitEmpty: true, tag: 2 },
+    observedGeneration: { type: 'int64', shape: 'one', omitEmpty: true, tag: 3 },
+    readyReplicas: { type: 'int32', shape: 'one', omitEmpty: true, tag: 4 },
+    replicas: { type: 'int32', shape: 'one', required: true, tag: 1 },
+    terminatingReplicas: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 7 },
+  },
+  ReplicationController: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    spec: { type: 'ReplicationControllerSpec', shape: 'one', omitEmpty: true, tag: 2 },
+    status: { type: 'ReplicationControllerStatus', shape: 'one', omitEmpty: true, tag: 3 },
+  },
+  ReplicationControllerCondition: {
+    lastTransitionTime: { type: 'time', shape: 'one', omitEmpty: true, tag: 3 },
+    message: { type: 'string', shape: 'one', omitEmpty: true, tag: 5 },
+    reason: { type: 'string', shape: 'one', omitEmpty: true, tag: 4 },
+    status: { type: 'string', shape: 'one', required: true, go: 'v1.ConditionStatus', tag: 2 },
+    type: { type: 'string', shape: 'one', required: true, go: 'v1.ReplicationControllerConditionType', tag: 1 },
+  },
+  ReplicationControllerSpec: {
+    minReadySeconds: { type: 'int32', shape: 'one', omitEmpty: true, tag: 4 },
+    replicas: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 1 },
+    selector: { type: 'string', shape: 'map', omitEmpty: true, tag: 2 },
+    template: { type: 'PodTemplateSpec', shape: 'one', pointer: true, omitEmpty: true, tag: 3 },
+  },
+  ReplicationControllerStatus: {
+    availableReplicas: { type: 'int32', shape: 'one', omitEmpty: true, tag: 5 },
+    conditions: { type: 'ReplicationControllerCondition', shape: 'list', omitEmpty: true, tag: 6, merge: true, mergeKey: 'type' },
+    fullyLabeledReplicas: { type: 'int32', shape: 'one', omitEmpty: true, tag: 2 },
+    observedGeneration: { type: 'int64', shape: 'one', omitEmpty: true, tag: 3 },
+    readyReplicas: { type: 'int32', shape: 'one', omitEmpty: true, tag: 4 },
+    replicas: { type: 'int32', shape: 'one', required: true, tag: 1 },
+  },
   ResourceClaim: {
     name: { type: 'string', shape: 'one', required: true, tag: 1 },
     request: { type: 'string', shape: 'one', omitEmpty: true, tag: 2 },
@@ -939,6 +1009,13 @@ export const models = {
     type: { type: 'string', shape: 'one', omitEmpty: true, tag: 3 },
     user: { type: 'string', shape: 'one', omitEmpty: true, tag: 1 },
   },
+  Scale: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    spec: { type: 'ScaleSpec', shape: 'one', omitEmpty: true, tag: 2 },
+    status: { type: 'ScaleStatus', shape: 'one', omitEmpty: true, tag: 3 },
+  },
   ScaleIOVolumeSource: {
     fsType: { type: 'string', shape: 'one', omitEmpty: true, tag: 9 },
     gateway: { type: 'string', shape: 'one', required: true, tag: 1 },
@@ -950,6 +1027,13 @@ export const models = {
     storagePool: { type: 'string', shape: 'one', omitEmpty: true, tag: 6 },
     system: { type: 'string', shape: 'one', required: true, tag: 2 },
     volumeName: { type: 'string', shape: 'one', omitEmpty: true, tag: 8 },
+  },
+  ScaleSpec: {
+    replicas: { type: 'int32', shape: 'one', omitEmpty: true, tag: 1 },
+  },
+  ScaleStatus: {
+    replicas: { type: 'int32', shape: 'one', required: true, tag: 1 },
+    selector: { type: 'string', shape: 'one', omitEmpty: true, tag: 2 },
   },
   SeccompProfile: {
     localhostProfile: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },

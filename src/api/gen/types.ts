@@ -991,6 +991,11 @@ export interface PodStatus {
   readonly startTime?: string;
 }
 
+export interface PodTemplateSpec {
+  readonly metadata?: ObjectMeta;
+  readonly spec?: PodSpec;
+}
+
 export interface PortworxVolumeSource {
   readonly fsType?: string;
   readonly readOnly?: boolean;
@@ -1005,6 +1010,16 @@ export interface Preconditions {
 export interface PreferredSchedulingTerm {
   readonly preference: NodeSelectorTerm;
   readonly weight: number;
+}
+
+export interface PriorityClass {
+  readonly apiVersion?: string;
+  readonly description?: string;
+  readonly globalDefault?: boolean;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly preemptionPolicy?: string;
+  readonly value: number;
 }
 
 export interface Probe {
@@ -1045,6 +1060,71 @@ export interface RBDVolumeSource {
   readonly user?: string;
 }
 
+export interface ReplicaSet {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly spec?: ReplicaSetSpec;
+  readonly status?: ReplicaSetStatus;
+}
+
+export interface ReplicaSetCondition {
+  readonly lastTransitionTime?: string;
+  readonly message?: string;
+  readonly reason?: string;
+  readonly status: string;
+  readonly type: string;
+}
+
+export interface ReplicaSetSpec {
+  readonly minReadySeconds?: number;
+  readonly replicas?: number;
+  readonly selector: LabelSelector;
+  readonly template?: PodTemplateSpec;
+}
+
+export interface ReplicaSetStatus {
+  readonly availableReplicas?: number;
+  readonly conditions?: readonly ReplicaSetCondition[];
+  readonly fullyLabeledReplicas?: number;
+  readonly observedGeneration?: number;
+  readonly readyReplicas?: number;
+  readonly replicas: number;
+  readonly terminatingReplicas?: number;
+}
+
+export interface ReplicationController {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly spec?: ReplicationControllerSpec;
+  readonly status?: ReplicationControllerStatus;
+}
+
+export interface ReplicationControllerCondition {
+  readonly lastTransitionTime?: string;
+  readonly message?: string;
+  readonly reason?: string;
+  readonly status: string;
+  readonly type: string;
+}
+
+export interface ReplicationControllerSpec {
+  readonly minReadySeconds?: number;
+  readonly replicas?: number;
+  readonly selector?: Readonly<Record<string, string>>;
+  readonly template?: PodTemplateSpec;
+}
+
+export interface ReplicationControllerStatus {
+  readonly availableReplicas?: number;
+  readonly conditions?: readonly ReplicationControllerCondition[];
+  readonly fullyLabeledReplicas?: number;
+  readonly observedGeneration?: number;
+  readonly readyReplicas?: number;
+  readonly replicas: number;
+}
+
 export interface ResourceClaim {
   readonly name: string;
   readonly request?: string;
@@ -1079,6 +1159,14 @@ export interface SELinuxOptions {
   readonly user?: string;
 }
 
+export interface Scale {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly spec?: ScaleSpec;
+  readonly status?: ScaleStatus;
+}
+
 export interface ScaleIOVolumeSource {
   readonly fsType?: string;
   readonly gateway: string;
@@ -1090,6 +1178,15 @@ export interface ScaleIOVolumeSource {
   readonly storagePool?: string;
   readonly system: string;
   readonly volumeName?: string;
+}
+
+export interface ScaleSpec {
+  readonly replicas?: number;
+}
+
+export interface ScaleStatus {
+  readonly replicas: number;
+  readonly selector?: string;
 }
 
 export interface SeccompProfile {

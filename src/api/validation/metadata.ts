@@ -75,7 +75,7 @@ export function checkLabels(errors: Errors, field: string, labels: Readonly<Reco
   }
 }
 
-function checkAnnotations(errors: Errors, field: string, annotations: Readonly<Record<string, string>>): void {
+export function checkAnnotations(errors: Errors, field: string, annotations: Readonly<Record<string, string>>): void {
   let bytes = 0;
   for (const key in annotations) {
     // As upstream: the case of the key does not matter here.

@@ -52,17 +52,22 @@ export function checkPod(errors: Errors, pod: Pod): void {
 const mirrorKey = 'kubernetes.io/config.mirror';
 const deletionCostKey = 'controller.kubernetes.io/pod-deletion-cost';
 
-export function checkPodAnnotations(errors: Errors, meta: ObjectMeta, spec: PodSpec): void {
+export function checkPodAnnotations(
+  errors: Errors,
+  meta: ObjectMeta,
+  spec: PodSpec,
+  path = 'metadata.annotations',
+): void {
   const annotations = meta.annotations;
   if (annotations === undefined) return;
   const mirror = annotations[mirrorKey];
   if (mirror !== undefined && (spec.nodeName ?? '') === '') {
     const text = 'must set spec.nodeName if mirror pod annotation is set';
-    errors.push(invalid(`metadata.annotations[${mirrorKey}]`, mirror, text));
+    errors.push(invalid(`${path}[${mirrorKey}]`, mirror, text));
   }
   const cost = annotations[deletionCostKey];
   const isInt32 = cost === undefined || (/^(?:0|-?[1-9]\d*)$/.test(cost) && Math.abs(Number(cost)) <= secondsMax);
-  if (!isInt32) errors.push(invalid(`metadata.annotations[${deletionCostKey}]`, cost, 'must be a 32bit integer'));
+  if (!isInt32) errors.push(invalid(`${path}[${deletionCostKey}]`, cost, 'must be a 32bit integer'));
 }
 
 function checkNoTokenVolumes(errors: Errors, spec: PodSpec): void {
@@ -93,7 +98,7 @@ export function checkPodSpec(errors: Errors, path: string, spec: PodSpec, podNam
   checkInitContainers(errors, `${path}.initContainers`, spec, context);
   checkEphemeralContainers(errors, `${path}.ephemeralContainers`, spec, context);
   checkPodResources(errors, `${path}.resources`, spec, claimNames);
-  checkHostNetworkPorts(errors, `${path}.containers`, spec);
+  checkHostNetworkPorts(errors, `${path}.containers`, spec, podName === '');
   checkRequiredOneOf(errors, `${path}.restartPolicy`, spec.restartPolicy, restartPolicies);
   checkRequiredOneOf(errors, `${path}.dnsPolicy`, spec.dnsPolicy, dnsPolicies);
   if (spec.nodeSelector !== undefined) checkLabels(errors, `${path}.nodeSelector`, spec.nodeSelector);
@@ -162,11 +167,12 @@ function checkOs(errors: Errors, path: string, spec: PodSpec): void {
   }
 }
 
-function checkHostNetworkPorts(errors: Errors, path: string, spec: PodSpec): void {
+/** A template may leave them out: they are filled in when a pod is made of it. */
+function checkHostNetworkPorts(errors: Errors, path: string, spec: PodSpec, isTemplate: boolean): void {
   if (spec.hostNetwork !== true) return;
   spec.containers.forEach((container, index) => {
     container.ports?.forEach(({ hostPort = 0, containerPort }, portIndex) => {
-      if (hostPort === containerPort) return;
+      if (hostPort === containerPort || (isTemplate && hostPort === 0)) return;
       const text = 'must match `containerPort` when `hostNetwork` is true';
       errors.push(invalid(`${path}[${index}].ports[${portIndex}].hostPort`, hostPort, text));
     });

@@ -8,6 +8,9 @@ import type {
   Namespace,
   Node,
   Pod,
+  PriorityClass,
+  ReplicaSet,
+  ReplicationController,
   Secret,
   ServiceAccount,
   TokenRequest,
@@ -18,6 +21,14 @@ import { checkMetadata, checkMetadataUpdate, type Errors } from './metadata.ts';
 import { checkNode, checkNodeUpdate } from './node.ts';
 import { checkNewPod } from './pod.ts';
 import { checkPodStatusUpdate, checkPodUpdate } from './pod-update.ts';
+import {
+  checkReplicatedStatusUpdate,
+  checkReplicaSet,
+  checkReplicaSetUpdate,
+  checkReplicationController,
+  checkReplicationControllerUpdate,
+} from './replicated.ts';
+import { checkPriorityClass, checkPriorityClassUpdate } from './priority-class.ts';
 import {
   checkBinding,
   checkConfigMap,
@@ -55,6 +66,22 @@ const metadataUpdate: CheckUpdate<KubernetesObject> = (errors, next, current) =>
 
 const rulesByModel: ReadonlyMap<string, AnyRules> = new Map<string, AnyRules>([
   ['Pod', rules<Pod>({ create: checkNewPod, update: checkPodUpdate, status: checkPodStatusUpdate })],
+  [
+    'ReplicationController',
+    rules<ReplicationController>({
+      create: checkReplicationController,
+      update: checkReplicationControllerUpdate,
+      status: checkReplicatedStatusUpdate,
+    }),
+  ],
+  [
+    'ReplicaSet',
+    rules<ReplicaSet>({
+      create: checkReplicaSet,
+      update: checkReplicaSetUpdate,
+      status: checkReplicatedStatusUpdate,
+    }),
+  ],
   ['Node', rules<Node>({ create: checkNode, update: checkNodeUpdate, status: checkNodeUpdate })],
   [
     'Namespace',
@@ -76,6 +103,7 @@ const rulesByModel: ReadonlyMap<string, AnyRules> = new Map<string, AnyRules>([
       },
     }),
   ],
+  ['PriorityClass', rules<PriorityClass>({ create: checkPriorityClass, update: checkPriorityClassUpdate })],
   ['Binding', rules<Binding>({ create: checkBinding, update: metadataUpdate })],
 ]);
 

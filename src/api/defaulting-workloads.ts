@@ -1,0 +1,30 @@
+import { defaultPodSpec } from './defaulting-pod.ts';
+import type { Draft } from './draft.ts';
+import type { PodTemplateSpec, ReplicaSet, ReplicationController } from './gen/types.ts';
+
+/** The defaults of what makes pods from a template. Upstream: `SetDefaults_ReplicationController`. */
+export function defaultReplicationController(controller: Draft<ReplicationController>): void {
+  const spec = (controller.spec ??= {});
+  const labels = spec.template?.metadata?.labels;
+  if (labels !== undefined) {
+    spec.selector ??= { ...labels };
+    controller.metadata ??= {};
+    controller.metadata.labels ??= { ...labels };
+  }
+  spec.replicas ??= 1;
+  defaultTemplate(spec.template);
+}
+
+/** Upstream: `SetDefaults_ReplicaSet` of apps/v1. */
+export function defaultReplicaSet(replicaSet: Draft<ReplicaSet>): void {
+  if (replicaSet.spec === undefined) return; // decoding always fills it in
+  replicaSet.spec.replicas ??= 1;
+  defaultTemplate(replicaSet.spec.template);
+}
+
+/** What a pod alone has on top (requests from limits, ports of the host) comes when it is made of the template. */
+function defaultTemplate(template: Draft<PodTemplateSpec> | undefined): void {
+  if (template?.spec === undefined) return;
+  template.spec.containers ??= [];
+  defaultPodSpec(template.spec);
+}

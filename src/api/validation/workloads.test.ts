@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { decode } from '../decode.ts';
+import { applyDefaults } from '../defaulting.ts';
+import type { Draft } from '../draft.ts';
+import { fieldErrorText } from '../field-error.ts';
+import type { ReplicaSet, ReplicationController } from '../gen/types.ts';
+import { type KubernetesObject, resources, type ResourceType } from '../resources.ts';
+import { validateCreate, validateUpdate } from './validate.ts';
+
+const metadata = { name: 'x', namespace: 'n', uid: 'u', resourceVersion: '1' };
+const containers = [{ name: 'c', image: 'i:1' }];
+const template = { metadata: { labels: { app: 'a' } }, spec: { containers } };
+const selector = { matchLabels: { app: 'a' } };
+
+function made<T extends KubernetesObject>(type: ResourceType<T>, spec: object): Draft<T> {
+  const { object } = decode<T>(type.model, { metadata, spec }, 'Strict');
+  return applyDefaults(type, object);
+}
+
+function problems(type: ResourceType, spec: object): string[] {
+  return validateCreate(type, made(type, spec)).map(fieldErrorText);
+}
+
+test('a replication controller takes its selector and its labels from its template', () => {
+  const type: ResourceType<ReplicationController> = resources.replicationcontrollers;
+  const object = made(type, { template });
+  assert.deepEqual(
+    [object.spec?.replicas, object.spec?.selector, object.metadata?.labels],
+    [1, { app: 'a' }, { app: 'a' }],
+  );
+  assert.deepEqual(problems(type, { template }), []);
+  const pod = object.spec?.template?.spec;
+  assert.deepEqual(
+    [pod?.restartPolicy, pod?.dnsPolicy, pod?.enableServiceLinks],
+    ['Always', 'ClusterFirst', undefined],
+  );
+});
+
+test('what a replication controller may not be', () => {
+  const type = resources.replicationcontrollers;
+  const bad = {
+    metadata: { labels: { app: 'b' } },
+    spec: { containers, restartPolicy: 'Never', activeDeadlineSeconds: 1 },
+  };
+  assert.deepEqual(problems(type, { replicas: -1, minReadySeconds: -2, selector: { app: 'a' }, template: bad }), [
+    'spec.minReadySeconds: Invalid value: -2: must be greater than or equal to 0',
+    'spec.replicas: Invalid value: -1: must be greater than or equal to 0',
+    'spec.template.metadata.labels: Invalid value: {"app":"b"}: `selector` does not match template `labels`',
+    'spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"',
+    'spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in ReplicationController is not Supported',
+  ]);
+  assert.deepEqual(problems(type, {}), ['spec.selector: Required value', 'spec.template: Required value']);
+});
+
+test('what a replica set may not be', () => {
+  const type = resources.replicasets;
+  assert.deepEqual(problems(type, { selector, template }), []);
+  assert.deepEqual(problems(type, { template })[0], 'spec.selector: Required value');
+  assert.deepEqual(problems(type, { selector: {}, template }), [
+    'spec.selector: Invalid value: {}: empty selector is invalid for deployment',
+  ]);
+  assert.deepEqual(problems(type, { selector, template: { spec: { containers } } }), [
+    'spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`',
+  ]);
+  const ofHost = {
+    ...template,
+    spec: { hostNetwork: true, containers: [{ ...containers[0], ports: [{ containerPort: 80 }] }] },
+  };
+  assert.deepEqual(problems(type, { selector, template: ofHost }), []);
+});
+
+test('the selector of a replica set stays; its status counts no more than there are', () => {
+  const type: ResourceType<ReplicaSet> = resources.replicasets;
+  const current = made(type, { selector, template });
+  const labels = { app: 'b' };
+  const next = made(type, { selector: { matchLabels: labels }, template: { ...template, metadata: { labels } } });
+  assert.deepEqual(validateUpdate(type, next, current, '').map(fieldErrorText), [
+    'spec.selector: Invalid value: {"matchLabels":{"app":"b"}}: field is immutable',
+  ]);
+  const status = { replicas: 1, fullyLabeledReplicas: 2, readyReplicas: 2, availableReplicas: 3 };
+  assert.deepEqual(
+    validateUpdate(type, Object.assign(structuredClone(current), { status }), current, 'status').map(fieldErrorText),
+    [
+      'status.fullyLabeledReplicas: Invalid value: 2: cannot be greater than status.replicas',
+      'status.readyReplicas: Invalid value: 2: cannot be greater than status.replicas',
+      'status.availableReplicas: Invalid value: 3: cannot be greater than status.replicas',
+      'status.availableReplicas: Invalid value: 3: cannot be greater than readyReplicas',
+    ],
+  );
+});

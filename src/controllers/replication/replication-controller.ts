@@ -1,0 +1,216 @@
+import type { Pod, ReplicaSetStatus } from '../../api/gen/types.ts';
+import { selectorText } from '../../api/label-selector.ts';
+import { resources } from '../../api/resources.ts';
+import type { Outcome, Reconciler } from '../../base/run-reconciler.ts';
+import { StatusError, hasReason } from '../../base/status-error.ts';
+import type { TaskScope } from '../../base/task-scope.ts';
+import { WorkQueue } from '../../base/work-queue.ts';
+import { CorrelatingEventRecorder } from '../../client/correlating-event-recorder.ts';
+import type { EventRecorder } from '../../client/event-recorder.ts';
+import type { Informer } from '../../client/informer.ts';
+import type { ByController } from '../owned-pods/by-controller.ts';
+import { claimObjects } from '../owned-pods/claim-objects.ts';
+import { controllerOf, keyOf, refOf } from '../owned-pods/controller-ref.ts';
+import { inDeletionOrder } from '../owned-pods/deletion-order.ts';
+import { Expectations } from '../owned-pods/expectations.ts';
+import { createPod, deletePod, podFromTemplate } from '../owned-pods/pod-control.ts';
+import type { PodControl } from '../owned-pods/pod-control.ts';
+import { isPodActive } from '../owned-pods/pod-readiness.ts';
+import { slowStart } from '../owned-pods/slow-start.ts';
+import { watchPods } from '../owned-pods/watch-pods.ts';
+import { startWorkers } from '../run-controller.ts';
+import type { ControllerDeps } from '../run-controller.ts';
+import type { ReplicaKind, Replicated } from './replica-kinds.ts';
+import { countReplicas, hasStatus } from './replica-status.ts';
+
+/** Of pods that one reconciliation creates or deletes. Upstream: `BurstReplicas`. */
+export const burstMax = 500;
+const workers = 5; // upstream: ConcurrentRSSyncs, ConcurrentRCSyncs
+
+export interface ReplicationDeps<T extends Replicated> extends ControllerDeps {
+  readonly pods: Informer<Pod>;
+  readonly podsByController: ByController<Pod>;
+  readonly owners: Informer<T>;
+  /** The siblings of an owner: all that have the same controller as it. */
+  readonly ownersByController: ByController<T>;
+}
+
+/**
+ * Keeps as many pods as a ReplicaSet or a ReplicationController wants. Upstream: `ReplicaSetController`.
+ */
+export function startReplication<T extends Replicated>(
+  scope: TaskScope,
+  deps: ReplicationDeps<T>,
+  kind: ReplicaKind<T>,
+): void {
+  const { pods, owners, clock } = deps;
+  const events = new CorrelatingEventRecorder({ ...deps, source: { component: kind.component } });
+  const queue = new WorkQueue<string>({ clock, signal: scope.signal });
+  const expectations = new Expectations(clock);
+  owners.onChange(({ previous, current }) => {
+    const object = current ?? previous;
+    if (object === undefined) return;
+    // Another one of the same name starts anew.
+    if (previous?.metadata?.uid !== current?.metadata?.uid) expectations.forget(keyOf(object));
+    queue.add(keyOf(object));
+  });
+  watchPods(
+    pods,
+    { type: kind.type, informer: owners, selectorOf: kind.selectorOf },
+    {
+      created: (key) => expectations.creationSeen(key),
+      gone: (key, uid) => expectations.deletionSeen(key, uid),
+      changed: (key) => queue.add(key),
+    },
+  );
+  scope.start((signal) => events.run(signal));
+  const reconciler = new Replication(deps, kind, events, expectations);
+  startWorkers(scope, deps, reconciler, queue, { workers, synced: [owners, pods] });
+}
+
+class Replication<T extends Replicated> implements Reconciler<string> {
+  readonly name: string;
+  readonly #deps: ReplicationDeps<T>;
+  readonly #kind: ReplicaKind<T>;
+  readonly #control: PodControl;
+  readonly #expectations: Expectations;
+  readonly #doubtful = new Set<string>(); // keys of owners of which a create or delete was not answered
+
+  constructor(deps: ReplicationDeps<T>, kind: ReplicaKind<T>, events: EventRecorder, expectations: Expectations) {
+    this.name = kind.component;
+    this.#deps = deps;
+    this.#kind = kind;
+    this.#control = { client: deps.client, events, ownerType: kind.type };
+    this.#expectations = expectations;
+  }
+
+  async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
+    const { namespace, name } = refOf(key);
+    const owner = this.#deps.owners.get(namespace, name);
+    if (owner === undefined) {
+      this.#expectations.forget(key);
+      this.#doubtful.delete(key);
+      return { kind: 'settled' };
+    }
+    if (this.#doubtful.has(key)) await this.#clearDoubt(key, owner, signal);
+    const isCurrent = this.#expectations.areMet(key);
+    const pods = await this.#claimPods(owner, signal);
+    const isGoing = owner.metadata?.deletionTimestamp !== undefined;
+    const failure = isCurrent && !isGoing ? await this.#manage(key, owner, pods, signal) : undefined;
+    const nowWallMs = this.#deps.clock.wallMs();
+    const { status, nextAvailableInMs } = countReplicas(owner, pods, failure?.message, nowWallMs);
+    await this.#writeStatus(owner, status, signal);
+    if (failure !== undefined) throw failure;
+    const patienceMs = this.#expectations.patienceMs(key);
+    const waits = [nextAvailableInMs ?? 0, patienceMs].filter((waitMs) => waitMs > 0);
+    return waits.length === 0 ? { kind: 'settled' } : { kind: 'again', afterMs: Math.min(...waits) };
+  }
+
+  #claimPods(owner: T, signal: AbortSignal): Promise<readonly Pod[]> {
+    const { client, podsByController } = this.#deps;
+    const { uid = '', namespace = '' } = owner.metadata ?? {};
+    const candidates = [...podsByController.ownedBy(uid), ...podsByController.orphansIn(namespace)];
+    const selector = this.#kind.selectorOf(owner);
+    const claim = { client, ownerType: this.#kind.type, owner, selector, type: resources.pods };
+    return claimObjects(claim, candidates.filter(isPodActive), signal);
+  }
+
+  /** What could not be done; the rest of the reconciliation goes on. */
+  async #manage(key: string, owner: T, pods: readonly Pod[], signal: AbortSignal): Promise<StatusError | undefined> {
+    const surplus = pods.length - (owner.spec?.replicas ?? 1);
+    let failure: unknown;
+    if (surplus < 0) failure = await this.#create(key, owner, Math.min(-surplus, burstMax), signal);
+    else if (surplus > 0) failure = await this.#delete(key, owner, this.#surplusOf(owner, pods, surplus), signal);
+    if (failure === undefined) return undefined;
+    if (!(failure instanceof StatusError)) throw failure;
+    if (mayHaveHappened(failure)) this.#doubtful.add(key);
+    return failure;
+  }
+
+  async #create(key: string, owner: T, count: number, signal: AbortSignal): Promise<unknown> {
+    this.#expectations.expect(key, { creations: count });
+    const pod = podFromTemplate(this.#kind.type, owner, owner.spec?.template ?? {});
+    const { succeeded, failure } = await slowStart(count, async () => {
+      const created = await createPod(this.#control, owner, pod, signal);
+      if (created === undefined) this.#expectations.creationSeen(key);
+    });
+    // What was not created will never be seen.
+    this.#expectations.creationSeen(key, count - succeeded);
+    return failure;
+  }
+
+  async #delete(key: string, owner: T, pods: readonly Pod[], signal: AbortSignal): Promise<unknown> {
+    this.#expectations.expect(key, { deletions: pods.map(({ metadata }) => metadata?.uid ?? '') });
+    const deletions = pods.map(async (pod) => {
+      let isGoing = false;
+      try {
+        isGoing = await deletePod(this.#control, owner, pod, signal);
+      } finally {
+        if (!isGoing) this.#expectations.deletionSeen(key, pod.metadata?.uid ?? '');
+      }
+    });
+    const results = await Promise.allSettled(deletions);
+    return results.find((result) => result.status === 'rejected')?.reason;
+  }
+
+  #surplusOf(owner: T, pods: readonly Pod[], surplus: number): readonly Pod[] {
+    const siblingsByNode = new Map<string, number>();
+    for (const { spec } of this.#relatedPods(owner)) {
+      const nodeName = spec?.nodeName ?? '';
+      siblingsByNode.set(nodeName, (siblingsByNode.get(nodeName) ?? 0) + 1);
+    }
+    const siblingsOn = (nodeName: string): number => siblingsByNode.get(nodeName) ?? 0;
+    return inDeletionOrder(pods, siblingsOn, this.#deps.clock.wallMs()).slice(0, Math.min(surplus, burstMax));
+  }
+
+  /** Pods of all owners that this one's controller has: those of old replica sets count where they run, too. */
+  #relatedPods(owner: T): readonly Pod[] {
+    const controller = controllerOf(owner);
+    const related = controller === undefined ? [owner] : this.#deps.ownersByController.ownedBy(controller.uid);
+    return related
+      .flatMap(({ metadata }) => this.#deps.podsByController.ownedBy(metadata?.uid ?? ''))
+      .filter(isPodActive);
+  }
+
+  /** A request whose answer was lost may have been done: looks at what there really is, and expects to see it so. */
+  async #clearDoubt(key: string, owner: T, signal: AbortSignal): Promise<void> {
+    const { client, podsByController } = this.#deps;
+    const { uid = '', namespace = '' } = owner.metadata ?? {};
+    const labelSelector = selectorText(this.#kind.selectorOf(owner));
+    const { items } = await client.list<Pod>(resources.pods, { namespace, labelSelector }, signal);
+    const isOwn = (pod: Pod): boolean => controllerOf(pod)?.uid === uid;
+    const live = uidsOf(items.filter((pod) => isOwn(pod) && isPodActive(pod)));
+    const known = podsByController.ownedBy(uid);
+    const knownUids = uidsOf(known);
+    const creations = [...live].filter((podUid) => !knownUids.has(podUid)).length;
+    const deletions = [...uidsOf(known.filter(isPodActive))].filter((podUid) => !live.has(podUid));
+    this.#expectations.expect(key, { creations, deletions });
+    this.#doubtful.delete(key);
+  }
+
+  async #writeStatus(owner: T, status: ReplicaSetStatus, signal: AbortSignal): Promise<void> {
+    if (hasStatus(owner, status)) return;
+    const { namespace = '', name = '' } = owner.metadata ?? {};
+    const { type } = this.#kind;
+    const ref = { namespace, name, subresource: 'status' };
+    try {
+      await this.#deps.client.update<T>(type, ref, { ...owner, status }, signal);
+    } catch (error) {
+      if (hasReason(error, 'NotFound')) return;
+      if (!hasReason(error, 'Conflict')) throw error;
+      // It has changed meanwhile; what is counted is what counts, said of the generation that was looked at.
+      const fresh = await this.#deps.client.get<T>(type, { namespace, name }, signal);
+      if (fresh.metadata?.uid !== owner.metadata?.uid) return;
+      await this.#deps.client.update<T>(type, ref, { ...fresh, status }, signal);
+    }
+  }
+}
+
+function uidsOf(pods: readonly Pod[]): ReadonlySet<string> {
+  return new Set(pods.map(({ metadata }) => metadata?.uid ?? ''));
+}
+
+/** Whether a request that failed so may have been done all the same. */
+function mayHaveHappened(error: StatusError): boolean {
+  return hasReason(error, 'ServiceUnavailable', 'Timeout', 'InternalError');
+}

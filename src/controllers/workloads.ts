@@ -1,0 +1,33 @@
+import type { Pod } from '../api/gen/types.ts';
+import { resources } from '../api/resources.ts';
+import type { TaskScope } from '../base/task-scope.ts';
+import type { Informer } from '../client/informer.ts';
+import { collectedTypes, startGarbageCollector } from './garbage-collector/garbage-collector.ts';
+import { ByController } from './owned-pods/by-controller.ts';
+import { replicaSetKind, replicationControllerKind } from './replication/replica-kinds.ts';
+import { startReplication } from './replication/replication-controller.ts';
+import type { ControllerDeps } from './run-controller.ts';
+import type { SharedInformers } from './shared-informers.ts';
+
+/** Starts what makes pods, and what takes away that which has lost its owner. */
+export function startWorkloads(
+  scope: TaskScope,
+  deps: ControllerDeps & { readonly pods: Informer<Pod>; readonly shared: SharedInformers },
+): void {
+  const { pods, shared } = deps;
+  const podsByController = new ByController(pods);
+  const controllers = shared.of(resources.replicationcontrollers);
+  const replicaSets = shared.of(resources.replicasets);
+  startReplication(
+    scope,
+    { ...deps, podsByController, owners: controllers, ownersByController: new ByController(controllers) },
+    replicationControllerKind,
+  );
+  startReplication(
+    scope,
+    { ...deps, podsByController, owners: replicaSets, ownersByController: new ByController(replicaSets) },
+    replicaSetKind,
+  );
+  const informers = collectedTypes.map((type) => ({ type, informer: shared.of(type) }));
+  startGarbageCollector(scope, { ...deps, informers });
+}
