@@ -75,6 +75,7 @@ test('pods end gracefully first; until then the rest stays, and the conditions s
   await createNamespace('x');
   await client.create(resources.configmaps, { namespace: 'x' }, { metadata: { name: 'c' } }, never);
   await client.create(resources.pods, { namespace: 'x' }, pod, never);
+  await client.create(resources.nodes, {}, { metadata: { name: 'n1' } }, never);
   const binding = { metadata: { name: 'web' }, target: { kind: 'Node', name: 'n1' } };
   const bindingRef = { namespace: 'x', name: 'web', subresource: 'binding' };
   await client.create(resources.pods, bindingRef, binding, never);
