@@ -1,4 +1,4 @@
-/** How long the runtime may take for an answer, in milliseconds. Upstream: `runtimeRequestTimeout` and its multiples. */
+/** How long the runtime may take for an answer, in ms. Upstream: `runtimeRequestTimeout` and its multiples. */
 
 export const callMs = 120_000;
 /** Of RunPodSandbox: networks may be slow. */

@@ -52,7 +52,7 @@ export class ContainerLedger {
     this.#touched = new Set();
   }
 
-  /** All containers there are, asked for after `listingBegins`. The first listing tells nothing: it is the beginning. */
+  /** All there are, asked for after `listingBegins`. The first listing tells nothing: it is the beginning. */
   listed(containers: readonly ListedContainer[]): ContainerEvent[] {
     const touched = this.#touched ?? new Set();
     this.#touched = undefined;

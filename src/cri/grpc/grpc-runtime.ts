@@ -71,7 +71,7 @@ export async function openGrpcRuntime(
   return runtime;
 }
 
-/** Any runtime that speaks CRI v1 on a Unix socket: containerd from 1.6 on, CRI-O. Its containers outlive this process. */
+/** Any runtime that speaks CRI v1 on a Unix socket: containerd from 1.6 on, CRI-O. Containers outlive this process. */
 export class GrpcRuntime implements ContainerRuntime {
   readonly #rpc: RpcConnection;
   readonly #ownLabels: Readonly<Record<string, string>>;

@@ -1,6 +1,5 @@
 import { createClient, type CallOptions, type Client } from '@connectrpc/connect';
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
-import net from 'node:net';
+import { createGrpcTransport } from '@connectrpc/connect-node';
 import type { Clock } from '../../base/clock.ts';
 import { StatusError } from '../../base/status-error.ts';
 import { execOutputBytesMax } from '../runtime.ts';
@@ -9,6 +8,7 @@ import { Containers } from './gen/containerd-containers_pb.ts';
 import { Events } from './gen/containerd-events_pb.ts';
 import { ImageService, RuntimeService } from './gen/cri_pb.ts';
 import { deadlineExceeded, rpcErrorOf } from './rpc-errors.ts';
+import { RpcSession } from './rpc-session.ts';
 
 const answerBytesMax = 2 * execOutputBytesMax + 1_048_576; // both outputs of a command, and what is around them
 
@@ -24,19 +24,17 @@ export class RpcConnection {
   readonly containers: Client<typeof Containers>;
   readonly #clock: Clock;
   readonly #socketPath: string;
-  readonly #sessions: Http2SessionManager;
+  readonly #session: RpcSession;
   readonly #calls = new Set<AbortController>(); // under way
   #isClosed = false;
 
   constructor(clock: Clock, socketPath: string) {
     this.#clock = clock;
     this.#socketPath = socketPath;
-    const baseUrl = 'http://localhost'; // what servers on Unix sockets expect as authority
-    const createConnection = (): net.Socket => net.connect(socketPath);
-    this.#sessions = new Http2SessionManager(baseUrl, undefined, { createConnection });
+    this.#session = new RpcSession(socketPath);
     const transport = createGrpcTransport({
-      baseUrl,
-      sessionManager: this.#sessions,
+      baseUrl: this.#session.authority,
+      sessionManager: this.#session,
       acceptCompression: [],
       readMaxBytes: answerBytesMax,
     });
@@ -89,7 +87,7 @@ export class RpcConnection {
     this.#isClosed = true;
     const reason = new StatusError('ServiceUnavailable', 'the connection to the container runtime was closed');
     for (const call of this.#calls) call.abort(reason);
-    this.#sessions.abort();
+    this.#session.close();
   }
 
   async #during<T>(signal: AbortSignal, body: (call: AbortController) => Promise<T>): Promise<T> {
@@ -103,7 +101,7 @@ export class RpcConnection {
       return await body(call);
     } catch (error) {
       if (call.signal.aborted) throw call.signal.reason;
-      throw error instanceof StatusError ? error : rpcErrorOf(error, this.#socketPath);
+      throw error instanceof StatusError ? error : rpcErrorOf(error, this.#socketPath, this.#session.isUp);
     } finally {
       signal.removeEventListener('abort', onAbort);
       this.#calls.delete(call);

@@ -27,7 +27,7 @@ const meanings: Readonly<Record<Code, CodeMeaning>> = {
   [Code.Unauthenticated]: { name: 'Unauthenticated', reason: 'Unauthorized' },
 };
 
-/** A call that the runtime answered with an error, or did not answer. Its message is the whole text: `rpc error: ...`. */
+/** A call that the runtime answered with an error, or did not answer. Its message is the whole `rpc error: ...`. */
 export class RpcError extends StatusError {
   readonly code: Code;
   /** Without the code. */
@@ -48,18 +48,22 @@ const errnoTexts: Readonly<Record<string, string>> = {
   ENOTSOCK: 'socket operation on non-socket',
 };
 
-/** What the library threw for a call over `socketPath`. */
-export function rpcErrorOf(error: unknown, socketPath: string): RpcError {
+/** How the library words it when a stream breaks off. Of a runtime, only while the connection is up. */
+const brokenOff: ReadonlySet<Code> = new Set([Code.Canceled, Code.Aborted, Code.Internal]);
+
+/** What the library threw for a call over `socketPath`; `isUp`: the connection is there still. */
+export function rpcErrorOf(error: unknown, socketPath: string, isUp: boolean): RpcError {
   const { code, syscall } = systemErrorOf(error);
   if (syscall === 'connect') {
     const why = errnoTexts[code] ?? code;
     const dial = `transport: Error while dialing: dial unix ${socketPath}: connect: ${why}`;
     return new RpcError(Code.Unavailable, `connection error: desc = "${dial}"`, { cause: error });
   }
-  // Anything else of the transport's own: the connection went while the call was under way.
-  if (code !== '') return new RpcError(Code.Unavailable, 'error reading from server: EOF', { cause: error });
-  if (error instanceof ConnectError) return new RpcError(error.code, error.rawMessage, { cause: error });
-  return new RpcError(Code.Internal, messageOf(error), { cause: error });
+  const known = error instanceof ConnectError ? error : undefined;
+  if (code !== '' || (!isUp && (known === undefined || brokenOff.has(known.code)))) {
+    return new RpcError(Code.Unavailable, 'error reading from server: EOF', { cause: error });
+  }
+  return new RpcError(known?.code ?? Code.Internal, known?.rawMessage ?? messageOf(error), { cause: error });
 }
 
 export function deadlineExceeded(): RpcError {
