@@ -132,6 +132,73 @@ describe('kubectl', () => {
     }
   });
 
+  test('a token of a service account lets kubectl in as that, and no further', async () => {
+    const { cluster: current } = (
+      JSON.parse((await cluster.kubectl(['config', 'view', '--minify', '--raw', '-o', 'json'])).stdout) as {
+        readonly clusters: readonly [{ readonly cluster: { readonly server: string } }];
+      }
+    ).clusters[0];
+    const ok = async (args: readonly string[], input?: string): Promise<string> => {
+      const { code, stdout, stderr } = await cluster.kubectl(args, input);
+      assert.equal(code, 0, `kubectl ${args.join(' ')}: ${stderr}`);
+      return stdout;
+    };
+    assert.equal(await ok(['create', 'sa', 'robot']), 'serviceaccount/robot created\n');
+    assert.match(await ok(['get', 'sa', 'robot', '--no-headers']), /^robot +0 +\d+s\n$/);
+    const token = (await ok(['create', 'token', 'robot', '--duration=20m'])).trim();
+    // The client certificate of the kubeconfig would win over the token, as upstream.
+    const as =
+      (bearer: string) =>
+      (args: readonly string[]): Promise<CommandResult> => {
+        const server = [`--server=${current.server}`, '--insecure-skip-tls-verify', `--token=${bearer}`];
+        return cluster.kubectl(['--kubeconfig=/dev/null', ...server, ...args]);
+      };
+    assert.match((await as(token)(['auth', 'whoami'])).stdout, /^Username +system:serviceaccount:default:robot$/m);
+    assert.deepEqual(await as(token)(['get', 'pods']), {
+      code: 1,
+      stdout: '',
+      stderr:
+        'Error from server (Forbidden): pods is forbidden: User "system:serviceaccount:default:robot" cannot list ' +
+        'resource "pods" in API group "" in the namespace "default"\n',
+    });
+    const nobody = 'error: You must be logged in to the server (Unauthorized)\n';
+    assert.equal((await as(`${token}x`)(['get', 'pods'])).stderr, nobody);
+    const tooShort = await cluster.kubectl(['create', 'token', 'robot', '--duration=5m']);
+    assert.equal(
+      tooShort.stderr,
+      'error: failed to create token: TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: ' +
+        'Invalid value: 300: may not specify a duration less than 10 minutes\n',
+    );
+    await ok(['delete', 'sa', 'robot']);
+    assert.equal((await as(token)(['get', 'pods'])).stderr, nobody);
+  });
+
+  test('a pod may use the token in its volume until it is deleted', async () => {
+    const mounted = '/var/run/secrets/kubernetes.io/serviceaccount';
+    const command = ['sh', '-c', `cd ${mounted}; cat namespace; echo; head -1 ca.crt; cat token; echo; exec sleep 600`];
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'reader' },
+      spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'c', image: 'busybox:1.36', command }] },
+    };
+    await cluster.kubectl(['create', '-f', '-'], JSON.stringify(pod));
+    const printed = async (): Promise<string[]> => (await cluster.kubectl(['logs', 'reader'])).stdout.split('\n');
+    await until('printed', async () => (await printed()).length > 3);
+    const [namespace, certificate, token = ''] = await printed();
+    assert.deepEqual([namespace, certificate], ['default', '-----BEGIN CERTIFICATE-----']);
+    const review = JSON.stringify({
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenReview',
+      spec: { token },
+    });
+    const reviewed = async (): Promise<string> =>
+      (await cluster.kubectl(['create', '-f', '-', '-o', 'jsonpath={.status}'], review)).stdout;
+    assert.match(await reviewed(), /"authenticated":true.*"username":"system:serviceaccount:default:default"/);
+    await cluster.kubectl(['delete', 'po', 'reader', '--now']);
+    assert.match(await reviewed(), /service account token has been invalidated/);
+  });
+
   test('our CLI prints what kubectl prints', async () => {
     const name = 'both';
     await cluster.livelet(['create', '-f', '-'], quiet(name));
@@ -144,7 +211,6 @@ describe('kubectl', () => {
       ['get', 'po', name, '--no-headers', '-o', 'name'],
       ['get', 'pods', '-l', `app=${name}`, '-o', 'yaml'],
       ['get', 'ns', '-o', 'name'],
-      ['get', 'cm', '-n', 'kube-system'],
       ['get', 'po', 'nosuch'],
       ['get', 'nosuchkind'],
       ['get', 'po', '-n', 'nosuch'],
@@ -169,6 +235,8 @@ describe('kubectl', () => {
     for (const args of [
       ['get', 'po'],
       ['get', 'po', '-A', '-o', 'wide'],
+      ['get', 'cm', '-n', 'kube-system'],
+      ['get', 'sa', '-A'],
       ['get', 'no'],
       ['describe', 'po', name],
       ['describe', 'node', 'worker002'],
