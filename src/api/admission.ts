@@ -6,8 +6,8 @@ const evictionTaints = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unre
 
 /**
  * What upstream's admission plug-ins add to a pod on creation, in place, after defaulting and before validation: the
- * name of its service account (what it gets from that: `admitServiceAccount`), priority, and 300 s of patience with nodes
- * that are not ready or unreachable. Upstream: `ServiceAccount`, `Priority`, `DefaultTolerationSeconds`.
+ * name of its service account (what it gets from that: `admitServiceAccount`; its priority: `admitPriority`), and 300 s
+ * of patience with nodes that are not ready or unreachable. Upstream: `ServiceAccount`, `DefaultTolerationSeconds`.
  */
 export function admitPod(pod: Draft<Pod>): void {
   const spec = (pod.spec ??= { containers: [] });

@@ -6,7 +6,7 @@ import type {
   Namespace,
   Node,
   Pod,
-PriorityClass,
+  PriorityClass,
   ReplicaSet,
   ReplicationController,
   Secret,

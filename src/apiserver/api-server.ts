@@ -22,7 +22,7 @@ import type { Store } from '../store/store.ts';
 import { TokenAuthenticator, bearerToken } from './authenticate-token.ts';
 import { AuthenticationRequests } from './authentication-requests.ts';
 import { forbidPath, forbidResource, isPublicPath, isTrusted, unauthorized } from './authorize.ts';
-import { createSystemNamespaces } from './bootstrap.ts';
+import { createSystemObjects } from './bootstrap.ts';
 import { runCompaction } from './compaction.ts';
 import { ObjectCreator } from './create-object.ts';
 import { Discovery } from './discovery.ts';
@@ -102,7 +102,8 @@ export class ApiServer {
     this.#feed = new WatchFeed(deps, caches);
     const namespaces = this.#servedOf(resources.namespaces).registry;
     const serviceAccounts = this.#servedOf(resources.serviceaccounts).registry;
-    this.#creator = new ObjectCreator({ ...deps, namespaces, serviceAccounts });
+    const priorityClasses = this.#servedOf(resources.priorityclasses).registry;
+    this.#creator = new ObjectCreator({ ...deps, namespaces, serviceAccounts, priorityClasses });
     this.#reader = new BodyReader(deps.yaml);
     this.#objects = new ResourceRequests({
       ...deps,
@@ -204,7 +205,8 @@ export class ApiServer {
     try {
       const { store, clock, log } = this.#deps;
       const namespaces = this.#servedOf(resources.namespaces);
-      await createSystemNamespaces(this.#creator, namespaces, scope.signal);
+      const priorityClasses = this.#servedOf(resources.priorityclasses);
+      await createSystemObjects(this.#creator, { namespaces, priorityClasses }, scope.signal);
       const { revision } = await store.get(registryPrefix, scope.signal);
       scope.start((taskSignal) => this.#feed.run(taskSignal));
       const isFilled = await namespaces.registry.cache.reaches(revision, fillPatienceMs, scope.signal);

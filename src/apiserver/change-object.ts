@@ -9,6 +9,7 @@ import { validateUpdate } from '../api/validation/validate.ts';
 import { StatusError } from '../base/status-error.ts';
 import { isFinished } from './deletion.ts';
 import { checkReplaces, keepMeta } from './object-meta.ts';
+import { admitPriorityClass } from './priority-admission.ts';
 import type { Change, Changed, WriteScope } from './registry.ts';
 import type { Served } from './served.ts';
 import { specChanged } from './strategy.ts';
@@ -58,6 +59,7 @@ function decideChange(served: Served, part: Part, next: Draft<FullObject>, curre
     served.conversion === undefined ? [stored, before] : [next, served.conversion.fromStored(before)];
   const errors = validateUpdate(served.type, shownNext, shownBefore, part === 'object' ? '' : part);
   if (errors.length > 0) throw invalidError(served.type, before.metadata.name ?? '', errors);
+  admitPriorityClass(served, stored);
   if ((before.metadata.generation ?? 0) > 0 && part === 'object' && specChanged(stored, before)) {
     stored.metadata.generation = (before.metadata.generation ?? 0) + 1;
   }

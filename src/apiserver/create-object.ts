@@ -12,6 +12,7 @@ import type { Entropy } from '../base/entropy.ts';
 import { StatusError, hasReason } from '../base/status-error.ts';
 import type { Compare, WriteOp } from '../store/store.ts';
 import { fillNewMeta, generateName, wantsGeneratedName } from './object-meta.ts';
+import { admitPodPriority, admitPriorityClass } from './priority-admission.ts';
 import type { Registry, WriteScope } from './registry.ts';
 import { alreadyExists, forbidden, notFound } from './respond.ts';
 import type { Served } from './served.ts';
@@ -33,6 +34,7 @@ export interface CreatorDeps {
   readonly entropy: Entropy;
   readonly namespaces: Registry;
   readonly serviceAccounts: Registry;
+  readonly priorityClasses: Registry;
 }
 
 export class ObjectCreator {
@@ -85,6 +87,7 @@ export class ObjectCreator {
       const holds = await this.#admit(served, namespace, stored, tries === 1, scope.signal);
       const errors = validateCreate(served.type, object);
       if (errors.length > 0) throw invalidError(served.type, object.metadata.name ?? '', errors);
+      admitPriorityClass(served, stored);
       try {
         return await served.registry.create(stored, scope, { holds, put: this.#companions(served, stored) });
       } catch (error) {
@@ -121,13 +124,14 @@ export class ObjectCreator {
     return [{ key: found.key, modRevision: found.modRevision }];
   }
 
-  /** Upstream: the admission plugin ServiceAccount. */
+  /** Upstream: the admission plugins ServiceAccount and Priority. */
   async #admitPod(namespace: string, object: FullObject, signal: AbortSignal): Promise<void> {
     // The caller looked at its kind, and nobody else has it.
     const pod = object as Draft<Pod>;
     const isMirror = object.metadata.annotations?.[mirrorAnnotation] !== undefined;
     const problem = isMirror ? mirrorPodProblem(pod) : await this.#admitAccount(namespace, pod, signal);
     if (problem !== undefined) throw forbidden(resources.pods, object.metadata.name ?? '', problem);
+    await admitPodPriority(pod, this.#deps.priorityClasses, signal);
   }
 
   async #admitAccount(namespace: string, pod: Draft<Pod>, signal: AbortSignal): Promise<string | undefined> {

@@ -82,7 +82,10 @@ test('aggregated discovery says the same at once', async () => {
   const groups = await api.ok('GET', '/apis', undefined, accept('v2beta1'));
   assert.deepEqual(
     [groups.apiVersion, groups.items.map((item: Json) => item.metadata.name)],
-    ['apidiscovery.k8s.io/v2beta1', ['apps', 'events.k8s.io', 'authentication.k8s.io', 'coordination.k8s.io']],
+    [
+      'apidiscovery.k8s.io/v2beta1',
+      ['apps', 'events.k8s.io', 'authentication.k8s.io', 'coordination.k8s.io', 'scheduling.k8s.io'],
+    ],
   );
   await api.close();
 });
@@ -130,6 +133,7 @@ test('OpenAPI: kubectl finds that fields are checked by the server, how lists me
     'apis/events.k8s.io/v1',
     'apis/authentication.k8s.io/v1',
     'apis/coordination.k8s.io/v1',
+    'apis/scheduling.k8s.io/v1',
   ]);
   for (const { serverRelativeURL } of Object.values(paths) as Json[]) {
     const { json, headers } = await api.call('GET', serverRelativeURL);

@@ -76,8 +76,8 @@ test('events of the core group and of events.k8s.io are the same objects', async
 test('a watch of either group sees the events of both', async () => {
   const api = await startApi();
   const watches = [
-    await api.watch(`${core}?watch=1&resourceVersion=4`),
-    await api.watch(`${v1}?watch=1&resourceVersion=4`),
+    await api.watch(`${core}?watch=1&resourceVersion=6`),
+    await api.watch(`${v1}?watch=1&resourceVersion=6`),
   ];
   await api.ok('POST', core, kubeletEvent);
   await api.ok('POST', v1, schedulerEvent);

@@ -21,7 +21,7 @@ test('a new pod gets what the server owns, and loses what the client may not set
       name: 'web',
       namespace: 'default',
       uid: 36,
-      resourceVersion: '5',
+      resourceVersion: '7',
       generation: 1,
       creationTimestamp: '2026-01-01T00:00:00Z',
     },
@@ -37,7 +37,7 @@ test('the stored text is what a GET shows: kind, apiVersion and resourceVersion 
   const api = await startApi();
   await api.ok('POST', podsPath, podOf('web'));
   const { text } = await api.call('GET', `${podsPath}/web`);
-  assert.ok(text.startsWith('{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"5",'), text);
+  assert.ok(text.startsWith('{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"7",'), text);
   await api.close();
 });
 
@@ -75,7 +75,7 @@ test('an update with an old resourceVersion or another UID is a conflict; withou
   const pod = await api.ok('POST', podsPath, podOf('web'));
   const labelled = (metadata: Json): Json => ({ ...pod, metadata: { ...pod.metadata, ...metadata } });
   const next = await api.ok('PUT', `${podsPath}/web`, labelled({ labels: { a: '1' } }));
-  assert.equal(next.metadata.resourceVersion, '6');
+  assert.equal(next.metadata.resourceVersion, '8');
   assert.equal(
     await api.fails('PUT', `${podsPath}/web`, labelled({ labels: { a: '2' } })),
     '409 Conflict: Operation cannot be fulfilled on pods "web": the object has been modified; ' +
@@ -86,7 +86,7 @@ test('an update with an old resourceVersion or another UID is a conflict; withou
     /^409 Conflict: .*Precondition failed: UID in precondition: other, UID in object meta: [-0-9a-f]{36}$/,
   );
   const last = await api.ok('PUT', `${podsPath}/web`, labelled({ labels: { a: '3' }, resourceVersion: undefined }));
-  assert.deepEqual([last.metadata.labels, last.metadata.resourceVersion], [{ a: '3' }, '7']);
+  assert.deepEqual([last.metadata.labels, last.metadata.resourceVersion], [{ a: '3' }, '9']);
   await api.close();
 });
 
@@ -169,7 +169,7 @@ test('a patch is tried again when another write comes between, unless it names a
     Array.from({ length: 10 }, () => 200),
   );
   assert.equal(Object.keys((await api.ok('GET', `${podsPath}/web`)).metadata.labels).length, 10);
-  const old = { metadata: { resourceVersion: '5', labels: { z: 'z' } } };
+  const old = { metadata: { resourceVersion: '7', labels: { z: 'z' } } };
   assert.match(await api.fails('PATCH', `${podsPath}/web`, old, json('merge-patch')), /^409 Conflict/);
   await api.close();
 });
@@ -252,7 +252,7 @@ test('a replacement is first compared with its path, then with what is there; ve
   const pod = await api.ok('POST', podsPath, podOf('a'));
   const metadata = { ...pod.metadata, resourceVersion: '0', labels: { x: 'y' } };
   const changed = await api.ok('PUT', `${podsPath}/a`, { ...pod, metadata });
-  assert.deepEqual([changed.metadata.labels, changed.metadata.resourceVersion], [{ x: 'y' }, '6']);
+  assert.deepEqual([changed.metadata.labels, changed.metadata.resourceVersion], [{ x: 'y' }, '8']);
   await api.close();
 });
 

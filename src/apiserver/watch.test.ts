@@ -66,20 +66,20 @@ test('sendInitialEvents ends the initial events with a bookmark that says so', a
 
 test('bookmarks come about every minute, and tell the newest revision of the store, whatever was written', async () => {
   const api = await startApi();
-  const watch = await api.watch(`${podsPath}?watch=1&resourceVersion=4&allowWatchBookmarks=true`);
+  const watch = await api.watch(`${podsPath}?watch=1&resourceVersion=6&allowWatchBookmarks=true`);
   const next = watch.next();
   await api.clock.advance(30_000);
   await api.ok('POST', '/api/v1/namespaces/default/configmaps', { metadata: { name: 'c' } });
   await api.clock.advance(36_000);
   const bookmark = await next;
-  assert.deepEqual([bookmark.type, bookmark.object.metadata.resourceVersion], ['BOOKMARK', '5']);
+  assert.deepEqual([bookmark.type, bookmark.object.metadata.resourceVersion], ['BOOKMARK', '7']);
   await watch.close();
   await api.close();
 });
 
 test('timeoutSeconds ends it', async () => {
   const api = await startApi();
-  const watch = await api.watch(`${podsPath}?watch=1&resourceVersion=4&timeoutSeconds=10`);
+  const watch = await api.watch(`${podsPath}?watch=1&resourceVersion=6&timeoutSeconds=10`);
   const next = watch.next();
   await api.clock.advance(10_000);
   assert.equal(await next, undefined);
@@ -88,7 +88,7 @@ test('timeoutSeconds ends it', async () => {
 
 test('an object that stops matching is DELETED for the watcher, one that begins to match is ADDED', async () => {
   const api = await startApi();
-  const watch = await api.watch(`${podsPath}?watch=1&resourceVersion=4&labelSelector=app%3Dweb`);
+  const watch = await api.watch(`${podsPath}?watch=1&resourceVersion=6&labelSelector=app%3Dweb`);
   await api.ok('POST', podsPath, podOf('a'));
   await label(api, 'a', { app: 'web' });
   await label(api, 'a', { app: 'web', more: 'x' });
@@ -110,8 +110,8 @@ test('an object that stops matching is DELETED for the watcher, one that begins 
 test('one object is watched by a field selector on its name, or by the old path', async () => {
   const api = await startApi();
   const urls = [
-    `${podsPath}?watch=1&resourceVersion=4&fieldSelector=metadata.name%3Dweb`,
-    '/api/v1/watch/namespaces/default/pods/web?resourceVersion=4',
+    `${podsPath}?watch=1&resourceVersion=6&fieldSelector=metadata.name%3Dweb`,
+    '/api/v1/watch/namespaces/default/pods/web?resourceVersion=6',
   ];
   const watches = await Promise.all(urls.map((url) => api.watch(url)));
   for (const name of ['web-2', 'we', 'web']) await api.ok('POST', podsPath, podOf(name));
@@ -127,7 +127,7 @@ test('too old a revision is an ERROR event with the Status of 410', async () => 
   const before = await startApi({ store });
   await before.ok('POST', podsPath, podOf('a'));
   await before.close();
-  const api = await startApi({ store }); // its history begins at revision 5
+  const api = await startApi({ store }); // its history begins at revision 7
   const watch = await api.watch(`${podsPath}?watch=1&resourceVersion=2`);
   assert.deepEqual(await watch.next(), {
     type: 'ERROR',
@@ -136,7 +136,7 @@ test('too old a revision is an ERROR event with the Status of 410', async () => 
       apiVersion: 'v1',
       metadata: {},
       status: 'Failure',
-      message: 'too old resource version: 2 (5)',
+      message: 'too old resource version: 2 (7)',
       reason: 'Expired',
       code: 410,
     },
@@ -147,7 +147,7 @@ test('too old a revision is an ERROR event with the Status of 410', async () => 
 
 test('watchers share the text of an event', async () => {
   const api = await startApi();
-  const [a, b] = await Promise.all([1, 2].map(() => api.respond('GET', `${podsPath}?watch=1&resourceVersion=4`)));
+  const [a, b] = await Promise.all([1, 2].map(() => api.respond('GET', `${podsPath}?watch=1&resourceVersion=6`)));
   assert.ok(a !== undefined && b !== undefined);
   const [one, two] = [a, b].map(({ body }) => {
     assert.ok(typeof body !== 'string' && !(body instanceof Uint8Array));
@@ -165,7 +165,7 @@ test('watchers share the text of an event', async () => {
 test('a watcher that reads too slowly is ended, and the others are not', async () => {
   const api = await startApi();
   const path = '/api/v1/namespaces/default/configmaps';
-  const url = `${path}?watch=1&resourceVersion=4`;
+  const url = `${path}?watch=1&resourceVersion=6`;
   const [slow, quick] = [await api.watch(url), await api.watch(url)];
   await api.ok('POST', path, { metadata: { name: 'c' } });
   assert.deepEqual([await slow.summaries(1), await quick.summaries(1)], [['ADDED c'], ['ADDED c']]);
@@ -209,13 +209,13 @@ test('a watch as a Table names its columns once', async () => {
 
 test('the last bookmark comes two seconds before the end', async () => {
   const api = await startApi();
-  const watch = await api.watch(`${podsPath}?watch=1&resourceVersion=4&allowWatchBookmarks=true&timeoutSeconds=10`);
+  const watch = await api.watch(`${podsPath}?watch=1&resourceVersion=6&allowWatchBookmarks=true&timeoutSeconds=10`);
   const next = watch.next();
   await api.clock.advance(7_000);
   await api.ok('POST', '/api/v1/namespaces/default/configmaps', { metadata: { name: 'c' } });
   await api.clock.advance(1_000);
   const bookmark = await next;
-  assert.deepEqual([bookmark.type, bookmark.object.metadata.resourceVersion], ['BOOKMARK', '5']);
+  assert.deepEqual([bookmark.type, bookmark.object.metadata.resourceVersion], ['BOOKMARK', '7']);
   const end = watch.next();
   await api.clock.advance(2_000);
   assert.equal(await end, undefined);
