@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { test } from 'node:test';
 import { parse } from 'yaml';
+import { admitServiceAccount, mirrorPodProblem } from './admission-service-account.ts';
 import { admitPod } from './admission.ts';
 import { decode } from './decode.ts';
 import { applyDefaults } from './defaulting.ts';
 import type { Draft } from './draft.ts';
-import type { Namespace, Node, Pod, Secret } from './gen/types.ts';
+import type { Namespace, Node, Pod, Secret, ServiceAccount } from './gen/types.ts';
 import { defaultPullPolicy, parseImageName } from './image-name.ts';
 import { qosClassOf } from './qos.ts';
 import { resources } from './resources.ts';
@@ -20,10 +21,7 @@ test('a pod of the tutorial gets the defaults that a real cluster gave it', () =
   const golden = parse(fs.readFileSync(new URL('testdata/kubia-liveness.yaml', import.meta.url), 'utf8')) as Draft<Pod>;
   const spec = golden.spec;
   assert.ok(spec?.containers[0]);
-  // What the scheduler and the service account plug-in added.
-  delete spec.nodeName;
-  delete spec.volumes;
-  delete spec.containers[0].volumeMounts;
+  delete spec.nodeName; // what the scheduler added
   const manifest = {
     containers: [
       { image: 'luksa/kubia-unhealthy', name: 'kubia', livenessProbe: { httpGet: { path: '/', port: 8080 } } },
@@ -31,6 +29,10 @@ test('a pod of the tutorial gets the defaults that a real cluster gave it', () =
   };
   const pod = defaulted(manifest);
   admitPod(pod);
+  assert.equal(
+    admitServiceAccount(pod, robot, () => spec.volumes?.[0]?.name.slice(-5) ?? ''),
+    undefined,
+  );
   const policy = pod.spec?.containers[0]?.imagePullPolicy;
   assert.equal(policy, 'Always', 'no tag'); // the recorded pod had IfNotPresent in its manifest
   spec.containers[0].imagePullPolicy = 'Always';
@@ -149,6 +151,98 @@ test('admission adds account, priority and patience, unless they are there', () 
   const again = structuredClone(pod);
   admitPod(again);
   assert.deepEqual(again, pod);
+});
+
+const robot: ServiceAccount = { metadata: { name: 'robot' } };
+const accessPath = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+/** `CONTAINER: PATH from VOLUME`, after the account's plug-in. */
+function accessMounts(spec: object, account: ServiceAccount = robot): string[] {
+  const pod = defaulted(spec);
+  assert.equal(
+    admitServiceAccount(pod, account, () => 'abcde'),
+    undefined,
+  );
+  const again = structuredClone(pod);
+  admitServiceAccount(again, account, () => 'other');
+  assert.deepEqual(again, pod, 'nothing is added twice');
+  const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
+  const mounts = containers.flatMap(({ name, volumeMounts = [] }) =>
+    volumeMounts.map((mount) => `${name}: ${mount.mountPath} from ${mount.name}`),
+  );
+  return [...mounts, ...(pod.spec?.volumes ?? []).map(({ name }) => `volume ${name}`)];
+}
+
+test('every container gets the token, unless pod or account do not want it, or it has something else there', () => {
+  const containers = [{ name: 'c', image: 'i' }];
+  const initContainers = [{ name: 'first', image: 'i' }];
+  const volume = 'kube-api-access-abcde';
+  const all = [`first: ${accessPath} from ${volume}`, `c: ${accessPath} from ${volume}`, `volume ${volume}`];
+  assert.deepEqual(accessMounts({ containers, initContainers }), all);
+  const unwilling = { ...robot, automountServiceAccountToken: false };
+  assert.deepEqual(accessMounts({ containers }, unwilling), []);
+  assert.deepEqual(accessMounts({ containers, automountServiceAccountToken: true }, unwilling), all.slice(1));
+  assert.deepEqual(accessMounts({ containers, automountServiceAccountToken: false }), []);
+  const own = [{ name: 'c', image: 'i', volumeMounts: [{ name: 'v', mountPath: accessPath }] }];
+  const volumes = [{ name: 'v', emptyDir: {} }];
+  assert.deepEqual(accessMounts({ containers: own, volumes }), [`c: ${accessPath} from v`, 'volume v']);
+  const named = [{ name: 'kube-api-access-x', emptyDir: {} }];
+  assert.deepEqual(accessMounts({ containers, volumes: named }), [
+    `c: ${accessPath} from kube-api-access-x`,
+    'volume kube-api-access-x',
+  ]);
+});
+
+test('a pod without pull secrets gets those of its account', () => {
+  const account = { ...robot, imagePullSecrets: [{ name: 'registry' }] };
+  const secretsOf = (spec: object): unknown => {
+    const pod = defaulted({ containers: [], ...spec });
+    admitServiceAccount(pod, account, () => 'abcde');
+    return pod.spec?.imagePullSecrets;
+  };
+  assert.deepEqual(secretsOf({}), [{ name: 'registry' }]);
+  assert.deepEqual(secretsOf({ imagePullSecrets: [{ name: 'mine' }] }), [{ name: 'mine' }]);
+});
+
+test('an account may insist that its pods use only the secrets that it names', () => {
+  const account = {
+    metadata: { name: 'robot', annotations: { 'kubernetes.io/enforce-mountable-secrets': 'true' } },
+    secrets: [{ name: 'ours' }],
+  };
+  const problemOf = (spec: object): string | undefined =>
+    admitServiceAccount(defaulted({ containers: [], ...spec }), account, () => 'abcde');
+  const end = 'is not allowed because service account robot does not reference that secret';
+  assert.equal(problemOf({ volumes: [{ name: 'v', secret: { secretName: 'ours' } }] }), undefined);
+  assert.equal(
+    problemOf({ volumes: [{ name: 'v', secret: { secretName: 'x' } }] }),
+    `volume with secret.secretName="x" ${end}`,
+  );
+  const env = [{ name: 'A', valueFrom: { secretKeyRef: { name: 'x', key: 'k' } } }];
+  assert.equal(
+    problemOf({ initContainers: [{ name: 'i', image: 'i', env }] }),
+    `init container i with envVar A referencing secret.secretName="x" ${end}`,
+  );
+  assert.equal(
+    problemOf({ containers: [{ name: 'c', image: 'i', envFrom: [{ secretRef: { name: 'x' } }] }] }),
+    `container c with envFrom referencing secret.secretName="x" ${end}`,
+  );
+  assert.equal(
+    problemOf({ imagePullSecrets: [{ name: 'x' }] }),
+    'imagePullSecrets[0].name="x" is not allowed because service account robot does not reference that imagePullSecret',
+  );
+});
+
+test('a pod that mirrors a static one has no account, and no token', () => {
+  assert.equal(mirrorPodProblem(defaulted({ containers: [] })), undefined);
+  assert.equal(
+    mirrorPodProblem(defaulted({ containers: [], serviceAccountName: 'robot' })),
+    'a mirror pod may not reference service accounts',
+  );
+  const projected = { sources: [{ serviceAccountToken: { path: 'token' } }] };
+  assert.equal(
+    mirrorPodProblem(defaulted({ containers: [], volumes: [{ name: 'v', projected }] })),
+    'a mirror pod may not use ServiceAccountToken volume projections',
+  );
 });
 
 test('the QoS class follows from requests and limits of cpu and memory', () => {
