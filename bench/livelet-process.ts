@@ -22,11 +22,16 @@ export interface LiveletProcess {
   stop(): Promise<void>;
 }
 
-/** Starts `livelet up` on a free port. `dataDir`: default a new temporary one, removed at the end. */
-export async function startLivelet(options: { readonly dataDir?: string } = {}): Promise<LiveletProcess> {
+/**
+ * Starts `livelet up` on a free port. `dataDir`: default a new temporary one, removed at the end. `runtime`: as its flag.
+ */
+export async function startLivelet(
+  options: { readonly dataDir?: string; readonly runtime?: string } = {},
+): Promise<LiveletProcess> {
   const dataDir = options.dataDir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'livelet-bench-'));
   const beganMs = performance.now();
-  const child = spawn(process.execPath, [bin, 'up', '--data-dir', dataDir, '--port', '0'], {
+  const runtime = options.runtime === undefined ? [] : ['--runtime', options.runtime];
+  const child = spawn(process.execPath, [bin, 'up', '--data-dir', dataDir, '--port', '0', ...runtime], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await firstLine(child);

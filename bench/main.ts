@@ -1,12 +1,14 @@
 /**
  * `npm run bench [PART...]`: measures, prints the table of figures beside floors and peers of the same run, and with
- * `--save` keeps it in bench/results/ with the machine that it ran on. Parts: startup, pods, api, probes, store, cli. Peers are measured where they are on the PATH: pm2, kubectl.
+ * `--save` keeps it in bench/results/ with the machine that it ran on. Parts: startup, pods, containerd, api,
+ * probes, store, cli. Peers are measured where they are on the PATH: pm2, kubectl.
  */
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { benchApi } from './api.ts';
 import { benchCli } from './cli.ts';
+import { benchContainerd } from './containerd.ts';
 import { benchPods } from './pods.ts';
 import { benchProbes } from './probes.ts';
 import type { BenchRow } from './row.ts';
@@ -16,6 +18,7 @@ import { benchStore } from './store.ts';
 const parts: Readonly<Record<string, () => Promise<BenchRow[]>>> = {
   startup: benchStartup,
   pods: benchPods,
+  containerd: benchContainerd,
   api: benchApi,
   probes: benchProbes,
   store: benchStore,

@@ -7,10 +7,11 @@ import { pm2CrashMs } from './pm2.ts';
 import type { BenchRow } from './row.ts';
 
 const podsCount = 20;
+const crashImage = 'debian:12';
 const crashesCount = 10;
 const waitMsMax = 60_000;
 
-function manifest(name: string, command: readonly string[], image = 'busybox:1.36'): Pod {
+export function manifest(name: string, command: readonly string[], image = 'busybox:1.36'): Pod {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -38,7 +39,7 @@ async function watched(client: HttpClient, name: string, holds: (pod: Pod) => bo
   }
 }
 
-const isReady = (pod: Pod): boolean =>
+export const isReady = (pod: Pod): boolean =>
   pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
 
 async function logOf(client: HttpClient, name: string, previous: boolean): Promise<string> {
@@ -58,13 +59,11 @@ function wallMsOf(line: string | undefined): number {
   return Date.parse(`${seconds}Z`) + Number(nanos) / 1e6;
 }
 
-/** Create to Ready, and crash to the first line of the next instance, with the process runtime. */
-export async function benchPods(): Promise<BenchRow[]> {
-  const livelet = await startLivelet();
-  const { client } = livelet;
-  const signal = new AbortController().signal;
+/** Milliseconds from each create to Ready, one pod after the other. */
+export async function createToReadyMs(client: HttpClient, count: number): Promise<readonly number[]> {
+  const { signal } = new AbortController();
   const readyMs: number[] = [];
-  for (let i = 0; i < podsCount; i++) {
+  for (let i = 0; i < count; i++) {
     const name = `ready-${i}`;
     const ready = watched(client, name, isReady);
     await sleepMs(50); // the watch is open
@@ -73,8 +72,14 @@ export async function benchPods(): Promise<BenchRow[]> {
     readyMs.push((await ready) - beganMs);
     await client.delete(resources.pods, { namespace: 'default', name }, { gracePeriodSeconds: 0 }, signal);
   }
+  return readyMs;
+}
+
+/** Milliseconds from the last line of an instance that fails to the first line of the next one. */
+export async function crashToNextLineMs(client: HttpClient, count: number, image: string): Promise<readonly number[]> {
+  const { signal } = new AbortController();
   const crashMs: number[] = [];
-  for (let i = 0; i < crashesCount; i++) {
+  for (let i = 0; i < count; i++) {
     const name = `crash-${i}`;
     const restarted = watched(client, name, (pod) => {
       const status = pod.status?.containerStatuses?.[0];
@@ -82,19 +87,17 @@ export async function benchPods(): Promise<BenchRow[]> {
     });
     await sleepMs(50);
     // The last thing that an instance does, and the first, is to say so; its log has the time.
-    // Of Debian, since busybox' date knows no nanoseconds.
     const script = 'if [ -e $M/x ]; then echo up; exec sleep 600; fi; touch $M/x; sleep 0.3; echo crash; exit 1';
-    const pod = manifest(name, ['sh', '-c', script], 'debian:12');
+    const pod = manifest(name, ['sh', '-c', script], image);
     const container = pod.spec?.containers[0];
     if (container === undefined) throw new Error('no container');
+    const env = [{ name: 'M', value: '/m' }];
     const marked: Pod = {
       ...pod,
       spec: {
         ...pod.spec,
         volumes: [{ name: 'm', emptyDir: {} }],
-        containers: [
-          { ...container, env: [{ name: 'M', value: '/m' }], volumeMounts: [{ name: 'm', mountPath: '/m' }] },
-        ],
+        containers: [{ ...container, env, volumeMounts: [{ name: 'm', mountPath: '/m' }] }],
       },
     };
     await client.create(resources.pods, { namespace: 'default' }, marked, signal);
@@ -105,6 +108,14 @@ export async function benchPods(): Promise<BenchRow[]> {
     crashMs.push(wallMsOf(first) - wallMsOf(last));
     await client.delete(resources.pods, { namespace: 'default', name }, { gracePeriodSeconds: 0 }, signal);
   }
+  return crashMs;
+}
+
+/** Create to Ready, and crash to the first line of the next instance, with the process runtime. */
+export async function benchPods(): Promise<BenchRow[]> {
+  const livelet = await startLivelet();
+  const readyMs = await createToReadyMs(livelet.client, podsCount);
+  const crashMs = await crashToNextLineMs(livelet.client, crashesCount, crashImage);
   await livelet.stop();
   const spawnMs = percentile(
     Array.from({ length: podsCount }, () => {
