@@ -30,7 +30,7 @@ export function admitServiceAccount(
   return undefined;
 }
 
-/** What a pod may not have that mirrors a static one, as the kubelet would not give it to it; `undefined`: all is well. */
+/** What a pod that mirrors a static one has and may not have; `undefined`: nothing. */
 export function mirrorPodProblem({ spec }: Pod): string | undefined {
   if ((spec?.serviceAccountName ?? '') !== '') return 'a mirror pod may not reference service accounts';
   const volumes = spec?.volumes ?? [];

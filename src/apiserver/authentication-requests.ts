@@ -9,7 +9,6 @@ import type {
   TokenRequest,
   TokenReview,
   TokenReviewStatus,
-  UserInfo as UserInfoObject,
 } from '../api/gen/types.ts';
 import { encodeProtobuf } from '../api/protobuf/encode.ts';
 import { apiVersionOf, resources, tokenRequests } from '../api/resources.ts';
@@ -204,7 +203,7 @@ function matchAccount({ metadata }: Draft<TokenRequest>, route: ResourceRoute): 
   }
 }
 
-function userObject(user: UserInfo): UserInfoObject {
+function userObject(user: UserInfo): NonNullable<TokenReviewStatus['user']> {
   const { name, uid, groups, extra } = user;
   return {
     username: name,

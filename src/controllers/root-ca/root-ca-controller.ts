@@ -12,8 +12,8 @@ const description =
   'clusters.';
 
 /**
- * Keeps a config map with the certificate of the cluster's authority in each namespace: pods check the API server by it.
- * Upstream: the root CA certificate publisher.
+ * Keeps a config map with the certificate of the cluster's authority in each namespace: pods check the API server by
+ * it. Upstream: the root CA certificate publisher.
  */
 export function startRootCaController(scope: TaskScope, deps: OnePerNamespaceDeps, rootCaPem: string): void {
   const data = { 'ca.crt': rootCaPem };
