@@ -81,7 +81,7 @@ export class PodSync {
     const { context, statuses, prober } = this.#deps;
     const runtimePod = await this.#read(pod, signal);
     onSeen(runtimePod);
-    this.#takeOverProbes(pod);
+    this.#takeOverProbes(pod, runtimePod);
     const eviction = this.#evictions.get(podUidOf(pod));
     const verdict = eviction === undefined ? this.#overdue(pod) : { reason: evictedReason, message: eviction.message };
     const status = statuses.set(pod, this.#statusOf(pod, runtimePod, { isTornDown: false, verdict }));
@@ -137,7 +137,7 @@ export class PodSync {
     }
     const isShown = ending.cause !== 'shutdown' && !statuses.isFinished(podUid);
     const runtimePod = await this.#read(pod, signal);
-    if (isShown) this.#takeOverProbes(pod);
+    if (isShown) this.#takeOverProbes(pod, runtimePod);
     if (isShown) statuses.set(pod, this.#statusOf(pod, runtimePod, { isTornDown: false, verdict: undefined }));
     prober.stopLivenessAndStartup(podUid);
     try {
@@ -213,14 +213,12 @@ export class PodSync {
   }
 
   /**
-   * A pod of which an earlier kubelet showed running containers has its probes before its status is computed for the
-   * first time, so that no container becomes ready, or stops being it, because this kubelet knows nothing yet.
+   * A pod of which an earlier kubelet left containers running has its probes before its status is computed for the first
+   * time, so that no container becomes ready, or stops being it, because this kubelet knows nothing yet.
    */
-  #takeOverProbes(pod: Pod): void {
+  #takeOverProbes(pod: Pod, runtimePod: RuntimePod): void {
     if (this.#deps.statuses.statusOf(podUidOf(pod)) !== undefined) return;
-    const { initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
-    const hasRun = [...initContainerStatuses, ...containerStatuses].some(({ state }) => state?.running !== undefined);
-    if (hasRun) this.#deps.prober.addPod(pod);
+    if (aliveContainers(runtimePod).length > 0) this.#deps.prober.addPod(pod);
   }
 
   #isShown(status: PodStatus, { id }: RuntimeContainerStatus): boolean {

@@ -2,6 +2,7 @@ import type { Pod } from '../../src/api/gen/types.ts';
 import { invariant } from '../../src/base/status-error.ts';
 import { podLabels } from '../../src/cri/runtime.ts';
 import type { RuntimeContainerStatus } from '../../src/cri/runtime.ts';
+import type { ProbeAttempt } from '../../src/kubelet/probes/prober.ts';
 
 /** What must hold at every moment of a run, whatever goes wrong. */
 export class LifeChecker {
@@ -14,6 +15,7 @@ export class LifeChecker {
   readonly #uidByName = new Map<string, string>(); // of pods that are in the API
   readonly #forced = new Set<string>(); // pod uids that were deleted with grace 0: they leave at once
   readonly #before = new Map<string, Pod>(); // by pod uid; as last seen
+  readonly #attempts = new Set<string>(); // `CONTAINER_ID OUTCOME` of readiness probes
 
   constructor(running: () => readonly RuntimeContainerStatus[]) {
     this.#running = running;
@@ -23,6 +25,11 @@ export class LifeChecker {
   onForcedDelete(name: string): void {
     const uid = this.#uidByName.get(name);
     if (uid !== undefined) this.#forced.add(uid);
+  }
+
+  /** What a probe found, whichever kubelet made it. */
+  onAttempt({ probeType, containerId, outcome }: ProbeAttempt): void {
+    if (probeType === 'Readiness') this.#attempts.add(`${containerId} ${outcome}`);
   }
 
   /** A change, as a watch of all pods delivers it. */
@@ -45,6 +52,7 @@ export class LifeChecker {
     if (grace !== undefined) this.#graces.set(uid, grace);
     checkFlags(pod);
     checkTimes(this.#before.get(uid), pod);
+    this.#checkProbed(this.#before.get(uid), pod);
     this.#before.set(uid, pod);
     if (type !== 'DELETED') {
       this.#uidByName.set(name, uid);
@@ -69,6 +77,31 @@ export class LifeChecker {
       const now = status.restartCount;
       invariant(now >= before, `${name}: restarts of ${status.name} fell from ${before} to ${now}`);
       this.#restarts.set(key, now);
+    }
+  }
+
+  /** An instance stays started, and is ready or not as its probes found it, over any restart of the kubelet. */
+  #checkProbed(before: Pod | undefined, { metadata, spec, status }: Pod): void {
+    const old = [...(before?.status?.initContainerStatuses ?? []), ...(before?.status?.containerStatuses ?? [])];
+    const now = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+    for (const { name, containerID, state, started, ready } of now) {
+      const was = old.find((candidate) => candidate.name === name);
+      if (
+        was === undefined ||
+        was.containerID !== containerID ||
+        state?.running === undefined ||
+        was.state?.running === undefined
+      )
+        continue;
+      const where = `${metadata?.name}: ${name}`;
+      invariant(was.started !== true || started === true, `${where} runs on and has no longer started`);
+      const hasProbe = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])].some(
+        (container) => container.name === name && container.readinessProbe !== undefined,
+      );
+      if (!hasProbe || was.ready === ready || was.started !== true) continue;
+      const cause = ready ? 'success' : 'failure';
+      const isCaused = this.#attempts.has(`${containerID} ${cause}`);
+      invariant(isCaused, `${where} went from ready ${was.ready} to ${ready} without a ${cause} of its probe`);
     }
   }
 

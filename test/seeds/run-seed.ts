@@ -9,6 +9,7 @@ import { InvariantError, hasReason, invariant, unreachable } from '../../src/bas
 import type { StatusError } from '../../src/base/status-error.ts';
 import { ListWatchInformer } from '../../src/client/list-watch-informer.ts';
 import { podLabels } from '../../src/cri/runtime.ts';
+import type { ProbeAttempt } from '../../src/kubelet/probes/prober.ts';
 import { SeededFaults } from '../../src/sim/faults.ts';
 import { SeededEntropy } from '../../src/sim/seeded-entropy.ts';
 import { never, settled, startSimCluster } from '../support/sim-cluster.ts';
@@ -298,7 +299,9 @@ export async function runSeed(seed: string, disarmed: ReadonlySet<string> = new 
   const hash = createHash('sha256');
   const entropy = new SeededEntropy(seed);
   const faults = new SeededFaults(entropy.fork('faults'), disarmed);
+  const attempts: ProbeAttempt[] = []; // of which the checker has not been told
   const cluster = await startSimCluster(seed, {
+    onProbeAttempt: (attempt) => attempts.push(attempt),
     faults,
     rules: seedRules,
     images: seedImages,
@@ -313,6 +316,7 @@ export async function runSeed(seed: string, disarmed: ReadonlySet<string> = new 
     for await (const event of client.watch(resources.pods, { namespace }, signal)) {
       hash.update(`${JSON.stringify(event)}\n`);
       if (event.type === 'BOOKMARK') continue;
+      for (const attempt of attempts.splice(0)) checker.onAttempt(attempt);
       checker.onEvent(event.type, event.object);
     }
     if (!signal.aborted) throw new InvariantError('the watch of the checker ended');
