@@ -2,8 +2,8 @@ import type { Draft } from './draft.ts';
 import type { Pod, PriorityClass } from './gen/types.ts';
 
 /**
- * Gives a new pod the priority of its class, in place; `undefined`: it has none. Returns why it is refused. Upstream: the
- * admission plug-in `Priority`.
+ * Gives a new pod the priority of its class, in place; `undefined`: it has none. Returns why it is refused. Upstream:
+ * the admission plug-in `Priority`.
  */
 export function admitPriority(pod: Draft<Pod>, priorityClass: PriorityClass | undefined): string | undefined {
   const { spec } = pod;
@@ -33,7 +33,7 @@ export function defaultPriorityClass(all: Iterable<PriorityClass>): PriorityClas
   return found;
 }
 
-/** Why this class may not be written, as another is the default already; `current`: what it replaces. */
+/** Why this class may not be written, as another is the default already. */
 export function secondDefaultProblem(next: PriorityClass, all: Iterable<PriorityClass>): string | undefined {
   if (next.globalDefault !== true) return undefined;
   const name = defaultPriorityClass(all)?.metadata?.name;

@@ -5,17 +5,18 @@ import { resources } from '../api/resources.ts';
 import { hasReason } from '../base/status-error.ts';
 import { startApiWorld } from '../../test/support/api-world.ts';
 import { startControllers } from './controllers.ts';
+import { SharedInformers } from './shared-informers.ts';
 
 const never = new AbortController().signal;
 
 async function setUp(seed: string) {
   const world = await startApiWorld(seed);
-  const { clock, scope, pods, nodes, log } = world;
+  const { clock, scope, log } = world;
   const entropy = world.entropy.fork('controllers');
   const client = world.clientOf('system:kube-controller-manager');
-  startControllers(scope, { client, clock, entropy, log, pods, nodes, rootCaPem: 'the certificate' });
-  scope.start((signal) => pods.run(signal));
-  scope.start((signal) => nodes.run(signal));
+  const shared = new SharedInformers({ client, clock, entropy, log });
+  startControllers(scope, { client, clock, entropy, log, shared, rootCaPem: 'the certificate' });
+  shared.run(scope);
   await clock.advance(0);
   const getNamespace = async (name: string): Promise<Namespace | undefined> => {
     try {

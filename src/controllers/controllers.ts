@@ -1,7 +1,5 @@
-import type { Node, Pod } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
 import type { TaskScope } from '../base/task-scope.ts';
-import type { Informer } from '../client/informer.ts';
 import { startNamespaceController } from './namespace/namespace-controller.ts';
 import { nodeLifecycleDefaults, startNodeLifecycle } from './node-lifecycle/node-lifecycle-controller.ts';
 import { startNodeRegistration } from './node-registration/node-registration.ts';
@@ -9,13 +7,13 @@ import { startPodGc } from './pod-gc/pod-gc-controller.ts';
 import { startRootCaController } from './root-ca/root-ca-controller.ts';
 import type { ControllerDeps } from './run-controller.ts';
 import { startServiceAccountController } from './service-account/service-account-controller.ts';
-import { SharedInformers } from './shared-informers.ts';
+import type { SharedInformers } from './shared-informers.ts';
 import { startTaintEviction } from './taint-eviction/taint-eviction-controller.ts';
 import { startWorkloads } from './workloads.ts';
 
 export interface ControllersDeps {
-  readonly pods: Informer<Pod>;
-  readonly nodes: Informer<Node>;
+  /** Run by the caller, after the controllers have started; may be shared with the scheduler. */
+  readonly shared: SharedInformers;
   /** Certificate of the authority by which pods check the API server. */
   readonly rootCaPem: string;
 }
@@ -23,16 +21,13 @@ export interface ControllersDeps {
 /**
  * Starts every controller under `scope`. Upstream: kube-controller-manager.
  *
- *     const pods = new ListWatchInformer({ client, type: resources.pods, clock, entropy, log });
- *     const nodes = new ListWatchInformer({ client, type: resources.nodes, clock, entropy, log });
- *     startControllers(scope, { client, clock, entropy, log, pods, nodes, rootCaPem }); // before these two run
- *     scope.start((signal) => pods.run(signal));
- *     scope.start((signal) => nodes.run(signal));
+ *     const shared = new SharedInformers({ client, clock, entropy, log });
+ *     startControllers(scope, { client, clock, entropy, log, shared, rootCaPem });
+ *     shared.run(scope);
  */
-export function startControllers(scope: TaskScope, deps: ControllerDeps & ControllersDeps): void {
-  const shared = new SharedInformers(deps);
-  shared.add(resources.pods, deps.pods);
-  shared.add(resources.nodes, deps.nodes);
+export function startControllers(scope: TaskScope, options: ControllerDeps & ControllersDeps): void {
+  const { shared } = options;
+  const deps = { ...options, pods: shared.of(resources.pods), nodes: shared.of(resources.nodes) };
   const namespaces = shared.of(resources.namespaces);
   startNamespaceController(scope, { ...deps, namespaces });
   const leases = shared.of(resources.leases);
@@ -42,6 +37,5 @@ export function startControllers(scope: TaskScope, deps: ControllerDeps & Contro
   startPodGc(scope, deps);
   startServiceAccountController(scope, { ...deps, namespaces });
   startRootCaController(scope, { ...deps, namespaces }, deps.rootCaPem);
-  startWorkloads(scope, { ...deps, shared });
-  shared.run(scope);
+  startWorkloads(scope, deps);
 }

@@ -8,15 +8,9 @@ import type { ControllerDeps } from './run-controller.ts';
 export class SharedInformers {
   readonly #deps: ControllerDeps;
   readonly #byType = new Map<ResourceType, Informer<KubernetesObject>>();
-  readonly #own = new Set<Informer<KubernetesObject>>(); // those that nobody else runs
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps;
-  }
-
-  /** One that somebody else runs. */
-  add<T extends KubernetesObject>(type: ResourceType<T>, informer: Informer<T>): void {
-    this.#byType.set(type, asAny(informer));
   }
 
   of<T extends KubernetesObject>(type: ResourceType<T>): Informer<T> {
@@ -25,14 +19,14 @@ export class SharedInformers {
       const { entropy } = this.#deps;
       informer = asAny(new ListWatchInformer({ ...this.#deps, type, entropy: entropy.fork(type.resource) }));
       this.#byType.set(type, informer);
-      this.#own.add(informer);
     }
-    // `add` and this method put in only informers of the type.
+    // Only informers of the type are put in.
     return informer as unknown as Informer<T>;
   }
 
+  /** Starts all that have been asked for. */
   run(scope: TaskScope): void {
-    for (const informer of this.#own) scope.start((signal) => informer.run(signal));
+    for (const informer of this.#byType.values()) scope.start((signal) => informer.run(signal));
   }
 }
 

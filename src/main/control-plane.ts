@@ -1,13 +1,11 @@
-import type { Namespace, Node, Pod } from '../api/gen/types.ts';
-import { resources } from '../api/resources.ts';
 import { ApiServer } from '../apiserver/api-server.ts';
 import type { ApiServerDeps } from '../apiserver/api-server.ts';
 import type { Log } from '../base/log.ts';
 import type { TaskScope } from '../base/task-scope.ts';
 import type { ApiClient } from '../client/api-client.ts';
 import { inProcessClient } from '../client/in-process-client.ts';
-import { ListWatchInformer } from '../client/list-watch-informer.ts';
 import { startControllers } from '../controllers/controllers.ts';
+import { SharedInformers } from '../controllers/shared-informers.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
 
 export interface ControlPlaneOptions {
@@ -46,19 +44,10 @@ export async function startControlPlane(
   const log: Log = deps.log;
   const scheduling = clientOf('system:kube-scheduler', ['system:authenticated']);
   const controlling = clientOf('system:kube-controller-manager', ['system:authenticated']);
-  const informing = { client: controlling, clock, log };
-  const pods = new ListWatchInformer<Pod>({ ...informing, type: resources.pods, entropy: entropy.fork('pods') });
-  const nodes = new ListWatchInformer<Node>({ ...informing, type: resources.nodes, entropy: entropy.fork('nodes') });
-  const namespaces = new ListWatchInformer<Namespace>({
-    ...informing,
-    type: resources.namespaces,
-    entropy: entropy.fork('namespaces'),
-  });
+  const shared = new SharedInformers({ client: controlling, clock, entropy: entropy.fork('informers'), log });
   const scheduler = new Scheduler({
     client: scheduling,
-    pods,
-    nodes,
-    namespaces,
+    informers: (type) => shared.of(type),
     clock,
     entropy: entropy.fork('scheduler'),
     log,
@@ -69,13 +58,10 @@ export async function startControlPlane(
     clock,
     entropy: entropy.fork('controllers'),
     log,
-    pods,
-    nodes,
+    shared,
     rootCaPem: options.rootCaPem,
   });
   scope.start((signal) => scheduler.run(signal));
-  scope.start((signal) => pods.run(signal));
-  scope.start((signal) => nodes.run(signal));
-  scope.start((signal) => namespaces.run(signal));
+  shared.run(scope);
   return { server, clientOf };
 }

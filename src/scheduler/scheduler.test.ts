@@ -1,36 +1,28 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Namespace, Node, Pod, PodSpec } from '../api/gen/types.ts';
+import type { Node, Pod, PodSpec } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
-import { ListWatchInformer } from '../client/list-watch-informer.ts';
+import type { ApiClient } from '../client/api-client.ts';
+import { SharedInformers } from '../controllers/shared-informers.ts';
 import { startApiWorld } from '../../test/support/api-world.ts';
 import { Scheduler } from './scheduler.ts';
 
 const never = new AbortController().signal;
 
-async function setUp(seed: string) {
+async function setUp(seed: string, options: { readonly through?: (client: ApiClient) => ApiClient } = {}) {
   const world = await startApiWorld(seed);
-  const { clock, scope, pods, nodes, log, client } = world;
-  const namespaces = new ListWatchInformer<Namespace>({
-    client,
-    clock,
-    log,
-    entropy: world.entropy.fork('namespaces'),
-    type: resources.namespaces,
-  });
+  const { clock, scope, log, client } = world;
+  const { entropy } = world;
+  const shared = new SharedInformers({ client, clock, log, entropy: entropy.fork('informers') });
   const scheduler = new Scheduler({
-    client: world.clientOf('system:kube-scheduler'),
-    pods,
-    nodes,
-    namespaces,
+    client: options.through?.(world.clientOf('system:kube-scheduler')) ?? world.clientOf('system:kube-scheduler'),
+    informers: (type) => shared.of(type),
     clock,
-    entropy: world.entropy.fork('scheduler'),
+    entropy: entropy.fork('scheduler'),
     log,
     hostName: 'host1',
   });
-  scope.start((signal) => pods.run(signal));
-  scope.start((signal) => nodes.run(signal));
-  scope.start((signal) => namespaces.run(signal));
+  shared.run(scope);
   scope.start((signal) => scheduler.run(signal));
   await clock.advance(0);
   const addNode = async (name: string, allocatable: Readonly<Record<string, string>> = {}): Promise<void> => {

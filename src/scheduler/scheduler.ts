@@ -1,5 +1,6 @@
 import type { Namespace, Node, Pod } from '../api/gen/types.ts';
-import type { LabelMatcher } from '../api/label-selector.ts';
+import type { KubernetesObject, ResourceType } from '../api/resources.ts';
+import { resources } from '../api/resources.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Entropy } from '../base/entropy.ts';
 import type { Log } from '../base/log.ts';
@@ -15,6 +16,8 @@ import { defaultSpreadOf } from './affinity-terms.ts';
 import { ApiWrites, referenceTo, scheduledCondition } from './api-writes.ts';
 import { ClusterView } from './cluster-view.ts';
 import type { Rejector } from './filters.ts';
+import { ownerSelector } from './owner-selector.ts';
+import type { OwnerInformers } from './owner-selector.ts';
 import { needsOf } from './pod-needs.ts';
 import type { PodNeeds } from './pod-needs.ts';
 import { mayHelp, rejectorsConcerned } from './queueing-hints.ts';
@@ -32,12 +35,8 @@ const gated = {
 
 export interface SchedulerDeps {
   readonly client: Client;
-  /** All pods. Run by the caller; may be shared with controllers. */
-  readonly pods: Informer<Pod>;
-  /** All nodes; likewise. */
-  readonly nodes: Informer<Node>;
-  /** All namespaces; likewise. */
-  readonly namespaces: Informer<Namespace>;
+  /** All objects of a kind. Run by the caller, after the scheduler is made; may be shared with controllers. */
+  informers<T extends KubernetesObject>(type: ResourceType<T>): Informer<T>;
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly log: Log;
@@ -45,11 +44,6 @@ export interface SchedulerDeps {
   readonly hostName: string;
   /** Only pods with this `spec.schedulerName` are ours. Default `default-scheduler`. */
   readonly schedulerName?: string;
-  /** What the controller of a pod selects its pods by, so that they are spread. Default: they are not. */
-  selectorOf?(
-    namespace: string,
-    controller: { readonly kind: string; readonly name: string },
-  ): LabelMatcher | undefined;
 }
 
 interface WaitingPod {
@@ -62,15 +56,19 @@ type Unplaced = Extract<Placement, { readonly kind: 'none' }>;
 /**
  * Binds pods to nodes, and ends pods of lower priority for those that find none.
  *
- *     const scheduler = new Scheduler({ client, pods, nodes, namespaces, clock, entropy, log, hostName });
- *     for (const informer of [pods, nodes, namespaces]) scope.start((signal) => informer.run(signal));
+ *     const informers = (type) => shared.of(type);
+ *     const scheduler = new Scheduler({ client, informers, clock, entropy, log, hostName });
+ *     shared.run(scope);
  *     scope.start((signal) => scheduler.run(signal));
  *
- * Construct it before the informers run. A node that is not Ready takes no pods, also before a controller has tainted
+ * A node that is not Ready takes no pods, also before a controller has tainted
  * it. Looks at every node for each pod, where upstream looks at a part of them in large clusters.
  */
 export class Scheduler {
   readonly #deps: SchedulerDeps;
+  readonly #pods: Informer<Pod>;
+  readonly #owners: OwnerInformers;
+  readonly #informers: readonly Pick<Informer<KubernetesObject>, 'synced'>[]; // all of them
   readonly #schedulerName: string;
   readonly #events: SeriesEventRecorder;
   readonly #writes: ApiWrites;
@@ -90,14 +88,21 @@ export class Scheduler {
       reportingController: this.#schedulerName,
       reportingInstance: `${this.#schedulerName}-${deps.hostName}`,
     });
-    deps.pods.onChange((change) => this.#onPod(change));
-    deps.nodes.onChange((change) => this.#onNode(change));
-    deps.namespaces.onChange((change) => this.#onNamespace(change));
+    this.#pods = deps.informers(resources.pods);
+    const nodes = deps.informers(resources.nodes);
+    const namespaces = deps.informers(resources.namespaces);
+    const replicationControllers = deps.informers(resources.replicationcontrollers);
+    const replicaSets = deps.informers(resources.replicasets);
+    this.#owners = { replicationControllers, replicaSets };
+    this.#informers = [this.#pods, nodes, namespaces, replicationControllers, replicaSets];
+    this.#pods.onChange((change) => this.#onPod(change));
+    nodes.onChange((change) => this.#onNode(change));
+    namespaces.onChange((change) => this.#onNamespace(change));
   }
 
   /** Schedules until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, entropy, log, pods, nodes, namespaces } = this.#deps;
+    const { clock, entropy, log } = this.#deps;
     const scope = new TaskScope(signal);
     const cycles = new WorkQueue<'cycle'>({ clock, signal: scope.signal });
     const onError = (error: unknown): void => {
@@ -106,7 +111,7 @@ export class Scheduler {
     };
     scope.start((inner) => this.#events.run(inner));
     scope.start(async (inner) => {
-      await Promise.all([pods.synced(inner), nodes.synced(inner), namespaces.synced(inner)]);
+      await Promise.all(this.#informers.map((informer) => informer.synced(inner)));
       this.#cycles = cycles;
       cycles.add('cycle');
       const reconcile = async (): Promise<Outcome> => this.#cycle(scope);
@@ -261,7 +266,7 @@ export class Scheduler {
   #try({ pod, needs }: WaitingPod, scope: TaskScope): void {
     const { entropy } = this.#deps;
     const nominatedNodeName = this.#cluster.nominationOf(needs.uid);
-    const selector = needs.owner === undefined ? undefined : this.#deps.selectorOf?.(needs.namespace, needs.owner);
+    const selector = ownerSelector(needs, this.#owners);
     const spread = selector === undefined ? [] : defaultSpreadOf(selector);
     const placement = schedulePod({ ...needs, nominatedNodeName }, this.#cluster, entropy, spread);
     if (placement.kind === 'none') {
@@ -309,7 +314,7 @@ export class Scheduler {
     { nodeName }: Victims,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const pod = this.#deps.pods.get(victim.namespace, victim.name);
+    const pod = this.#pods.get(victim.namespace, victim.name);
     if (pod?.metadata?.uid !== victim.uid || pod.metadata.deletionTimestamp !== undefined) return true;
     if (!(await this.#writes.preempt(pod, needs, signal))) return false;
     const note = `Preempted by pod ${needs.uid} on node ${nodeName}`;
