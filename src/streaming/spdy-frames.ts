@@ -86,6 +86,7 @@ class HeaderInflater {
   readonly #inflate = zlib.createInflate({ dictionary: spdyDictionary });
   #chunks: Buffer[] = [];
   #sizeBytes = 0;
+  #reject: (error: unknown) => void = () => {}; // of the block under way
 
   constructor() {
     this.#inflate.on('data', (chunk: Buffer) => {
@@ -93,16 +94,19 @@ class HeaderInflater {
       if (this.#sizeBytes <= controlBytesMax) this.#chunks.push(chunk);
       else this.#inflate.destroy(malformed(`headers of more than ${controlBytesMax} bytes`));
     });
-    this.#inflate.on('error', () => {}); // the write under way is told
+    // A write that fails is not always told itself.
+    this.#inflate.on('error', (error) =>
+      this.#reject(error instanceof StatusError ? error : malformed('the headers cannot be inflated')),
+    );
   }
 
   async headers(block: Buffer): Promise<SpdyHeaders> {
     this.#chunks = [];
     this.#sizeBytes = 0;
     await new Promise<void>((resolve, reject) => {
+      this.#reject = reject;
       this.#inflate.write(block, (error) => {
-        if (error) reject(error instanceof StatusError ? error : malformed('the headers cannot be inflated'));
-        else resolve();
+        if (!error && !this.#inflate.destroyed) resolve();
       });
     });
     return parseHeaders(Buffer.concat(this.#chunks));
