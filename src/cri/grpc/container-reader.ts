@@ -31,6 +31,11 @@ export class ContainerReader {
     this.#ownLabels = ownLabels;
   }
 
+  /** Whether what bears these labels is in listings. */
+  owns(labels: Readonly<Record<string, string>>): boolean {
+    return Object.entries(this.#ownLabels).every(([key, value]) => labels[key] === value);
+  }
+
   /** As the runtime has it now. */
   async container(id: string, signal: AbortSignal): Promise<RuntimeContainerStatus> {
     const podSandboxId = await this.#sandboxOf(id, signal);

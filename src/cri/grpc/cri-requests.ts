@@ -18,11 +18,15 @@ import type {
   SecurityProfileSchema,
 } from './gen/cri_pb.ts';
 
-export function sandboxMessage(config: PodSandboxConfig): MessageInitShape<typeof PodSandboxConfigSchema> {
+/** `cgroupParent`: as the runtime spells it; empty: its own. */
+export function sandboxMessage(
+  config: PodSandboxConfig,
+  cgroupParent: string,
+): MessageInitShape<typeof PodSandboxConfigSchema> {
   const { metadata, hostname, logDirectory, dnsConfig, labels, annotations, namespaces } = config;
   return {
     metadata: { ...metadata },
-    // The machine's network comes with the machine's name; runtimes refuse another.
+    // As upstream: the machine's network comes with the machine's name.
     hostname: namespaces.network === 'node' ? '' : hostname,
     logDirectory,
     ...(dnsConfig === undefined
@@ -43,7 +47,7 @@ export function sandboxMessage(config: PodSandboxConfig): MessageInitShape<typeo
     labels: { ...labels },
     annotations: { ...annotations },
     linux: {
-      cgroupParent: config.cgroupParent ?? '',
+      cgroupParent,
       sysctls: { ...config.sysctls },
       securityContext: {
         namespaceOptions: namespaceMessage(config),

@@ -54,7 +54,7 @@ export class EventFeed {
   readonly #deps: FeedDeps;
   readonly #ledger = new ContainerLedger();
   readonly #queues = new Map<string, ((signal: AbortSignal) => Promise<void>)[]>(); // by container, in order
-  readonly #sandboxIds = new Set<string>(); // seen in containerd's events; not containers of pods
+  readonly #otherIds = new Set<string>(); // in containerd's events: sandboxes, and what is not ours
   readonly #oomIds = new Set<string>(); // out of memory, not yet ended
 
   constructor(deps: FeedDeps) {
@@ -173,6 +173,7 @@ export class EventFeed {
 
   #onResponse({ containerId, containerEventType, podSandboxStatus }: ContainerEventResponse, scope: TaskScope): void {
     if (containerId === podSandboxStatus?.id) return; // the sandbox itself
+    if (podSandboxStatus !== undefined && !this.#deps.reader.owns(podSandboxStatus.labels)) return;
     const podUid = podSandboxStatus?.metadata?.uid;
     const kind = containerEventKinds[containerEventType];
     if (kind === undefined) return;
@@ -192,24 +193,24 @@ export class EventFeed {
   }
 
   async #onRemoved(id: string): Promise<void> {
-    this.#sandboxIds.delete(id);
+    this.#otherIds.delete(id);
     this.#oomIds.delete(id);
     this.#deps.reader.forget(id);
     this.#emit(this.#ledger.removed(id));
     await Promise.resolve();
   }
 
-  /** Of containerd's own record, which is there before the container is known to CRI. `undefined`: not a pod's. */
+  /** Of containerd's own record, which is there before the container is known to CRI. `undefined`: not a pod's, or not ours. */
   async #lookUp(id: string, signal: AbortSignal): Promise<string | undefined> {
-    if (this.#sandboxIds.has(id)) return undefined;
-    const { rpc } = this.#deps;
+    if (this.#otherIds.has(id)) return undefined;
+    const { rpc, reader } = this.#deps;
     try {
       const { container } = await rpc.call('getContainer', callMs, signal, (options) =>
         rpc.containers.get({ id }, { ...options, headers: { 'containerd-namespace': namespace } }),
       );
       const labels = container?.labels ?? {};
-      if (labels[kindLabel] === 'container') return labels[podLabels.podUid] ?? '';
-      this.#sandboxIds.add(id);
+      if (labels[kindLabel] === 'container' && reader.owns(labels)) return labels[podLabels.podUid] ?? '';
+      this.#otherIds.add(id);
     } catch (error) {
       if (!hasReason(error, 'NotFound')) throw error; // it is gone again
     }

@@ -8,6 +8,7 @@ import { containerConfig, sandboxConfig } from '../../../test/contract/runtime-c
 import { noLog } from '../../base/log.ts';
 import { settle, VirtualClock } from '../../sim/virtual-clock.ts';
 import { ExecTimeoutError, podLabels, type ContainerEvent } from '../runtime.ts';
+import { configUsesSystemd, slicePath } from './cgroup-parents.ts';
 import { ContainerLedger } from './container-ledger.ts';
 import { EnvelopeSchema, TaskEventSchema, TaskExitSchema, type Envelope } from './gen/containerd-events_pb.ts';
 import { openGrpcRuntime, type GrpcRuntime } from './grpc-runtime.ts';
@@ -381,4 +382,35 @@ test('what is learnt twice is told once, and a listing that began earlier does n
     'started c',
   ]);
   assert.deepEqual([ledger.podUidOf('c'), ledger.podUidOf('a')], ['u', undefined]);
+});
+
+test('a pod’s control group is spelt as a slice where the runtime leaves control groups to systemd', async () => {
+  const asked: (string | undefined)[] = [];
+  const path = '/kubepods/burstable/pod1-2';
+  const slice = '/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1_2.slice';
+  for (const cgroupDriver of [0, 1]) {
+    const services: FakeCriServices = {
+      runtime: {
+        runtimeConfig: () => ({ linux: { cgroupDriver } }),
+        runPodSandbox({ config }) {
+          asked.push(config?.linux?.cgroupParent);
+          return { podSandboxId: 'box' };
+        },
+      },
+    };
+    await withFake(services, async ({ runtime }) => {
+      await runtime.runPodSandbox({ ...sandboxConfig(''), cgroupParent: path }, signal);
+      await runtime.runPodSandbox(sandboxConfig(''), signal);
+    });
+  }
+  assert.deepEqual(asked, [slice, '', path, '']);
+  assert.equal(slicePath(path), slice);
+  const config = (SystemdCgroup: boolean): string =>
+    JSON.stringify({ containerd: { defaultRuntimeName: 'runc', runtimes: { runc: { options: { SystemdCgroup } } } } });
+  assert.deepEqual([config(true), config(false), 'null', undefined].map(configUsesSystemd), [
+    true,
+    false,
+    false,
+    false,
+  ]);
 });

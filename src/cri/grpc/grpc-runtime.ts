@@ -1,10 +1,11 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
 import type { ByteStream } from '../../base/byte-stream.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
-import { StatusError, hasReason } from '../../base/status-error.ts';
+import { StatusError, hasReason, messageOf } from '../../base/status-error.ts';
 import { TaskScope } from '../../base/task-scope.ts';
 import { dialPortForward, dialRemoteCommand, type RemoteCommandRequest } from '../../streaming/spdy-client.ts';
 import { ContainerEvents } from '../container-events.ts';
@@ -27,11 +28,13 @@ import {
   type RuntimeVersion,
 } from '../runtime.ts';
 import { untilAborted } from '../until-aborted.ts';
+import { CgroupParents } from './cgroup-parents.ts';
 import { callMs, pullMs, runSandboxMs } from './call-deadlines.ts';
 import { ContainerReader } from './container-reader.ts';
 import { imageOf } from './cri-answers.ts';
 import { containerMessage, sandboxMessage } from './cri-requests.ts';
 import { EventFeed } from './event-feed.ts';
+import type { PodSandboxConfigSchema } from './gen/cri_pb.ts';
 import { RpcConnection } from './rpc-connection.ts';
 import { RpcError } from './rpc-errors.ts';
 import { socketPathOf } from './runtime-endpoint.ts';
@@ -76,6 +79,7 @@ export class GrpcRuntime implements ContainerRuntime {
   readonly #rpc: RpcConnection;
   readonly #ownLabels: Readonly<Record<string, string>>;
   readonly #reader: ContainerReader;
+  readonly #cgroupParents: CgroupParents;
   readonly #events = new ContainerEvents();
   readonly #scope = new TaskScope();
 
@@ -84,6 +88,7 @@ export class GrpcRuntime implements ContainerRuntime {
     this.#rpc = new RpcConnection(clock, socketPath);
     this.#ownLabels = owner === undefined ? {} : { [ownerLabel]: owner };
     this.#reader = new ContainerReader(this.#rpc, this.#ownLabels);
+    this.#cgroupParents = new CgroupParents(this.#rpc);
     const feed = new EventFeed({ clock, log, rpc: this.#rpc, reader: this.#reader, events: this.#events });
     this.#scope.start((signal) => feed.run(signal));
   }
@@ -117,8 +122,9 @@ export class GrpcRuntime implements ContainerRuntime {
   }
 
   async runPodSandbox(config: PodSandboxConfig, signal: AbortSignal): Promise<string> {
+    const message = await this.#sandboxMessage(config, signal);
     const { podSandboxId } = await this.#rpc.call('runPodSandbox', runSandboxMs, signal, (options) =>
-      this.#rpc.runtime.runPodSandbox({ config: sandboxMessage(this.#owned(config)) }, options),
+      this.#rpc.runtime.runPodSandbox({ config: message }, options),
     );
     return podSandboxId;
   }
@@ -160,12 +166,9 @@ export class GrpcRuntime implements ContainerRuntime {
     const request = {
       podSandboxId,
       config: containerMessage(this.#owned(config), sandboxConfig),
-      sandboxConfig: sandboxMessage(this.#owned(sandboxConfig)),
+      sandboxConfig: await this.#sandboxMessage(sandboxConfig, signal),
     };
-    const { logDirectory } = sandboxConfig;
-    // Runtimes make the file, not its directory.
-    if (logDirectory !== '')
-      await fsp.mkdir(path.dirname(path.join(logDirectory, config.logPath)), { recursive: true });
+    await makeLogDirectory(sandboxConfig.logDirectory, config);
     try {
       const { containerId } = await this.#rpc.call('createContainer', callMs, signal, (options) =>
         this.#rpc.runtime.createContainer(request, options),
@@ -367,6 +370,15 @@ export class GrpcRuntime implements ContainerRuntime {
     return this.#events.listen(signal);
   }
 
+  async #sandboxMessage(
+    config: PodSandboxConfig,
+    signal: AbortSignal,
+  ): Promise<MessageInitShape<typeof PodSandboxConfigSchema>> {
+    const { cgroupParent } = config;
+    const spelt = cgroupParent === undefined ? '' : await this.#cgroupParents.spell(cgroupParent, signal);
+    return sandboxMessage(this.#owned(config), spelt);
+  }
+
   #owned<T extends { readonly labels: Readonly<Record<string, string>> }>(config: T): T {
     return { ...config, labels: { ...config.labels, ...this.#ownLabels } };
   }
@@ -411,6 +423,17 @@ function execDeadlineMs(timeoutMs: number): number | undefined {
 
 function streamsAskedFor({ stdin, stdout, stderr }: RemoteStreams, tty: boolean): RemoteCommandRequest {
   return { stdin: stdin !== undefined, stdout: stdout !== undefined, stderr: stderr !== undefined && !tty, tty };
+}
+
+/** Runtimes make the file, not its directory. */
+async function makeLogDirectory(logDirectory: string, { logPath, metadata }: ContainerConfig): Promise<void> {
+  if (logDirectory === '') return;
+  try {
+    await fsp.mkdir(path.dirname(path.join(logDirectory, logPath)), { recursive: true });
+  } catch (error) {
+    const message = `create container log directory for container ${metadata.name} failed: ${messageOf(error)}`;
+    throw new StatusError('InternalError', message, { cause: error });
+  }
 }
 
 async function unlessGone(call: Promise<unknown>): Promise<void> {
