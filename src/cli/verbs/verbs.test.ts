@@ -317,7 +317,7 @@ test('describe takes the beginning of a name, and shows events', async () => {
   const { stdout, code } = await cli(['describe', 'po', 'web']);
   assert.deepEqual(
     [code, stdout.split('\n')[0], stdout.trimEnd().split('\n').at(-1)],
-    [0, 'Name:             web-1', 'Events:           <none>'],
+    [0, 'Name:             web-1', 'Events:                      <none>'],
   );
   assert.deepEqual(
     await cli(['describe', 'po', 'nosuch']),
