@@ -113,7 +113,7 @@ const criCases: readonly (readonly [
   [
     'cgroups by systemd',
     { config: { ...goodCri.config, usesSystemdCgroups: true } },
-    ['cgroups: missing'],
+    ['cgroups: limited'],
     /SystemdCgroup = false/,
   ],
   [

@@ -326,9 +326,9 @@ function checkCgroups({ cgroups }: HostFacts, cri: CriFacts): NodeCheck {
   }
   if (cri.kind === 'answers' && cri.config?.usesSystemdCgroups === true) {
     return {
-      state: 'missing',
+      state: 'limited',
       name,
-      found: 'the runtime leaves its cgroups to systemd; Livelet names them by path',
+      found: 'the runtime leaves its cgroups to systemd: limits of containers are kept, those of whole pods are not',
       mend: 'SystemdCgroup = false in [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]',
     };
   }

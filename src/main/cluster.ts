@@ -236,7 +236,7 @@ interface Ending {
 }
 
 function endingOf({ openedRuntime, scope }: Parts, kubelet: Kubelet, { dataDir }: ClusterOptions): Ending {
-  const { runtime, containersOutlive } = openedRuntime;
+  const { runtime, containersOutlive, cgroups } = openedRuntime;
   return {
     async end(graceMs) {
       const { signal } = new AbortController();
@@ -245,6 +245,7 @@ function endingOf({ openedRuntime, scope }: Parts, kubelet: Kubelet, { dataDir }
       // Nobody will come back for what is left of them.
       const sandboxes = await runtime.listPodSandboxes({}, signal);
       await Promise.all(sandboxes.map(({ id }) => runtime.removePodSandbox(id, signal)));
+      await cgroups?.groups.remove(cgroups.root);
     },
     async leave() {
       if (!containersOutlive || dataDir === undefined) return undefined;
@@ -295,7 +296,8 @@ async function openParts(opened: Opened, options: ClusterOptions): Promise<Parts
   const [wrong] = dns1123SubdomainProblems(nodeName);
   if (wrong !== undefined) throw new StatusError('Invalid', `node name "${nodeName}": ${wrong}`);
   const dataDir = options.dataDir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'livelet-'));
-  if (options.dataDir === undefined) opened.add(() => fs.rmSync(dataDir, { recursive: true, force: true }));
+  // With what is mounted below it: volumes in memory.
+  if (options.dataDir === undefined) opened.add(() => new HostNodeFiles().remove(dataDir));
   const lock = lockDirectory(dataDir);
   opened.add(() => lock.release());
   const scope = new TaskScope();
@@ -303,6 +305,7 @@ async function openParts(opened: Opened, options: ClusterOptions): Promise<Parts
   const onNotice = (notice: ContainerNotice): void => notices.tell(notice);
   const runtime = options.runtime ?? 'process';
   const opening = openRuntime(runtime, { clock, entropy, log }, { dataDir, onNotice }, scope.signal);
+  opening.catch(() => {}); // told below; nobody may wait for it yet when it fails
   opened.add(async () => (await opening).close());
   const pki = await ensurePki(dataDir, { nodeName, ipAddresses: [] }, { clock, log });
   const openedRuntime = await opening;
@@ -316,7 +319,7 @@ async function openParts(opened: Opened, options: ClusterOptions): Promise<Parts
 
 function startKubelet(parts: Parts, plane: ControlPlane, options: ClusterOptions): Kubelet {
   const { scope, clock, entropy, log, dataDir, nodeName, notices } = parts;
-  const { runtime, sharesHostNetwork } = parts.openedRuntime;
+  const { runtime, sharesHostNetwork, cgroups } = parts.openedRuntime;
   const client = plane.clientOf(`system:node:${nodeName}`, ['system:nodes', 'system:authenticated']);
   const recorder = new CorrelatingEventRecorder({
     client,
@@ -341,6 +344,7 @@ function startKubelet(parts: Parts, plane: ControlPlane, options: ClusterOptions
       files: new HostNodeFiles(),
       transport,
       streams: createStreamServer({ clock, log }),
+      ...(cgroups === undefined ? {} : { cgroups: cgroups.groups }),
       ...(onProbeAttempt === undefined ? {} : { onProbeAttempt }),
     },
     {
@@ -354,6 +358,7 @@ function startKubelet(parts: Parts, plane: ControlPlane, options: ClusterOptions
       annotations: sharesHostNetwork ? { 'livelet.dev/pod-network': 'host' } : {},
       rootDir: path.join(dataDir, 'kubelet'),
       podLogsDir: path.join(dataDir, 'pods'),
+      ...(cgroups === undefined ? {} : { cgroupRoot: cgroups.root }),
     },
   );
   scope.start((signal) => recorder.run(signal));

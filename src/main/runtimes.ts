@@ -7,6 +7,8 @@ import type { Log } from '../base/log.ts';
 import { StatusError } from '../base/status-error.ts';
 import { ProcessRuntime } from '../cri/process/process-runtime.ts';
 import type { ContainerNotice } from '../cri/process/process-runtime.ts';
+import { HostCgroups } from '../host/cgroups.ts';
+import type { Cgroups } from '../kubelet/cgroups.ts';
 import type { ContainerRuntime } from '../cri/runtime.ts';
 import { packageVersion } from './package-version.ts';
 import type { RuntimeChoice } from './runtime-choice.ts';
@@ -20,6 +22,8 @@ export interface OpenedRuntime {
   readonly notices: readonly string[];
   /** Whether pods share this computer's network, so that two of them cannot listen on one port. */
   readonly sharesHostNetwork: boolean;
+  /** Where pods have control groups, and the one that they lie below: `/livelet-OWNER`. */
+  readonly cgroups?: { readonly groups: Cgroups; readonly root: string };
   /** Whether containers run on when this process ends, and the next one takes them over. */
   readonly containersOutlive: boolean;
   close(): Promise<void>;
@@ -69,10 +73,15 @@ async function openCriRuntime(
 ): Promise<OpenedRuntime> {
   const { openGrpcRuntime } = await import('../cri/grpc/grpc-runtime.ts');
   try {
-    const runtime = await openGrpcRuntime(deps, { endpoint, owner: ownerOf(dataDir, deps.entropy) }, signal);
+    const owner = ownerOf(dataDir, deps.entropy);
+    const [runtime, groups] = await Promise.all([
+      openGrpcRuntime(deps, { endpoint, owner }, signal),
+      HostCgroups.open(),
+    ]);
     return {
       runtime,
       name: endpoint,
+      ...(groups === undefined ? {} : { cgroups: { groups, root: `/livelet-${owner}` } }),
       notices: [],
       sharesHostNetwork: false,
       containersOutlive: true,

@@ -77,9 +77,17 @@ export function kubectlVersions(): ReadonlyMap<string, string> {
   return found;
 }
 
-export async function startLivelet(options: { readonly dataDir?: string } = {}): Promise<RunningLivelet> {
+export interface LiveletOptions {
+  /** Default: a new one in the system's temporary directory. */
+  readonly dataDir?: string;
+  /** As `--runtime`; default `process`. */
+  readonly runtime?: string;
+}
+
+export async function startLivelet(options: LiveletOptions = {}): Promise<RunningLivelet> {
   const dataDir = options.dataDir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'livelet-ci-'));
-  const child = spawn(process.execPath, [bin, 'up', '--data-dir', dataDir, '--port', '0', '--node-name', 'worker002'], {
+  const place = ['--data-dir', dataDir, '--port', '0', '--node-name', 'worker002'];
+  const child = spawn(process.execPath, [bin, 'up', ...place, '--runtime', options.runtime ?? 'process'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));

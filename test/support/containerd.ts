@@ -125,7 +125,7 @@ async function openIn(closers: (() => Promise<unknown> | void)[], close: () => P
   await writeConfigs(place, bridge, registry);
 
   const ids = new Set<string>();
-  closers.push(() => removeCgroups(ids));
+  closers.push(() => removeCgroups(ids, directory));
   const supervisor = new Supervisor(place);
   closers.push(() => supervisor.close());
   await supervisor.open();
@@ -402,40 +402,65 @@ async function unmountAll(directory: string): Promise<void> {
   for (const mount of mounts.reverse()) await run('umount', ['--lazy', mount], { timeout: toolMsMax });
 }
 
-/** The portmap plugin's rules of pods that were not stopped. */
+const hostPortChains = ['CNI-HOSTPORT-DNAT', 'CNI-HOSTPORT-SETMARK', 'CNI-HOSTPORT-MASQ'] as const;
+
+async function iptables(...args: readonly string[]): Promise<string> {
+  return (await run('iptables', ['--wait', '--table', 'nat', ...args], { timeout: toolMsMax })).stdout;
+}
+
+/** The portmap plugin's rules of pods that were not stopped, and its chains when nobody's rules are in them. */
 async function removeHostPortRules(network: string): Promise<void> {
-  const chain = 'CNI-HOSTPORT-DNAT';
-  const iptables = (...args: string[]): Promise<{ stdout: string }> =>
-    run('iptables', ['--wait', '--table', 'nat', ...args], { timeout: toolMsMax });
-  const listed = await iptables('--list-rules', chain).catch(() => undefined); // no such chain: no host port was asked for
-  const lines = listed?.stdout.split('\n') ?? [];
-  for (const line of lines.filter((text) => text.startsWith('-A') && text.includes(`name: \\"${network}\\"`))) {
-    const target = /-j (CNI-DN-\S+)/.exec(line)?.[1];
-    const words = [...line.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(([, quoted, plain]) =>
-      quoted === undefined ? (plain ?? '') : quoted.replaceAll(/\\(.)/g, '$1'),
-    );
-    await iptables('--delete', ...words.slice(1));
-    if (target !== undefined) {
-      await iptables('--flush', target);
-      await iptables('--delete-chain', target);
-    }
+  const ofPods = await rulesOf(hostPortChains[0]);
+  const ours = ofPods.filter((rule) => rule.includes(`name: \\"${network}\\"`));
+  for (const rule of ours) {
+    await deleteRule(rule);
+    const target = /-j (CNI-DN-\S+)/.exec(rule)?.[1];
+    if (target === undefined) continue;
+    await iptables('--flush', target);
+    await iptables('--delete-chain', target);
+  }
+  if (ours.length === 0 || ours.length < ofPods.length) return;
+  const jumps = (await rulesOf()).filter((rule) => / -j CNI-HOSTPORT-(?:DNAT|MASQ)$/.test(rule));
+  for (const rule of jumps) await deleteRule(rule);
+  for (const chain of hostPortChains) {
+    await iptables('--flush', chain);
+    await iptables('--delete-chain', chain);
   }
 }
 
-const cgroupRoot = '/sys/fs/cgroup';
-const cgroupDepthMax = 6;
+/** `-A CHAIN ...`; none if there is no such chain. */
+async function rulesOf(...chain: readonly string[]): Promise<string[]> {
+  const listed = await iptables('--list-rules', ...chain).catch(() => ''); // no host port was ever asked for
+  return listed.split('\n').filter((line) => line.startsWith('-A'));
+}
 
-/** The cgroups of these containers, in every hierarchy, and parents that are empty then. */
-async function removeCgroups(ids: ReadonlySet<string>): Promise<void> {
-  const visit = async (directory: string, depth: number): Promise<void> => {
+async function deleteRule(rule: string): Promise<void> {
+  const words = [...rule.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(([, quoted, plain]) =>
+    quoted === undefined ? (plain ?? '') : quoted.replaceAll(/\\(.)/g, '$1'),
+  );
+  await iptables('--delete', ...words.slice(1));
+}
+
+const cgroupRoot = '/sys/fs/cgroup';
+const cgroupDepthMax = 7;
+
+/** The control groups of these containers, and those of the livelets that had their data in `directory`. */
+async function removeCgroups(containerIds: ReadonlySet<string>, directory: string): Promise<void> {
+  const owned = new Set<string>();
+  for (const name of await fsp.readdir(directory)) {
+    const owner = await fsp.readFile(path.join(directory, name, 'runtime-owner'), 'utf8').catch(() => ''); // no livelet's
+    if (owner !== '') owned.add(`livelet-${owner.trim()}`);
+  }
+  const visit = async (parent: string, isOurs: boolean, depth: number): Promise<void> => {
     if (depth > cgroupDepthMax) return;
-    const entries = await fsp.readdir(directory, { withFileTypes: true }).catch(() => []);
-    for (const entry of entries.filter((candidate) => candidate.isDirectory())) {
-      const inner = path.join(directory, entry.name);
-      await visit(inner, depth + 1);
-      // A parent that still has others in it stays: it is not ours alone.
-      if (ids.has(entry.name) || entry.name === 'k8s.io') await fsp.rmdir(inner).catch(() => {});
+    const entries = await fsp.readdir(parent, { withFileTypes: true }).catch(() => []);
+    for (const { name } of entries.filter((entry) => entry.isDirectory())) {
+      const inner = path.join(parent, name);
+      const goes = isOurs || owned.has(name) || containerIds.has(name);
+      await visit(inner, goes, depth + 1);
+      // containerd's own parent stays while others have groups in it.
+      if (goes || name === 'k8s.io') await fsp.rmdir(inner).catch(() => {});
     }
   };
-  if (ids.size > 0) await visit(cgroupRoot, 0);
+  await visit(cgroupRoot, false, 0);
 }
