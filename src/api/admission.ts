@@ -16,8 +16,6 @@ export function admitPod(pod: Draft<Pod>): void {
     spec.serviceAccountName ??= 'default';
     spec.serviceAccount = spec.serviceAccountName;
   }
-  spec.priority ??= 0;
-  spec.preemptionPolicy ??= 'PreemptLowerPriority';
   for (const key of evictionTaints) {
     if ((spec.tolerations ?? []).some((toleration) => toleratesEviction(toleration, key))) continue;
     spec.tolerations ??= [];

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { admitServiceAccount, mirrorPodProblem } from './admission-service-account.ts';
+import { admitPriority } from './admission-priority.ts';
 import { admitPod } from './admission.ts';
 import { decode } from './decode.ts';
 import { applyDefaults } from './defaulting.ts';
@@ -29,6 +30,7 @@ test('a pod of the tutorial gets the defaults that a real cluster gave it', () =
   };
   const pod = defaulted(manifest);
   admitPod(pod);
+  assert.equal(admitPriority(pod, undefined), undefined);
   assert.equal(
     admitServiceAccount(pod, robot, () => spec.volumes?.[0]?.name.slice(-5) ?? ''),
     undefined,
@@ -133,7 +135,7 @@ test('the pull policy follows from the image name', () => {
   assert.deepEqual(parseImageName('host:1/a:b'), { repository: 'host:1/a', tag: 'b', digest: '' });
 });
 
-test('admission adds account, priority and patience, unless they are there', () => {
+test('admission adds account and patience, unless they are there', () => {
   const pod = defaulted({
     containers: [{ name: 'c', image: 'i' }],
     serviceAccount: 'robot',

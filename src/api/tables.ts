@@ -32,15 +32,17 @@ export interface Table {
 
 export interface TableColumn {
   readonly name: string;
-  readonly type: 'string' | 'integer';
+  readonly type: 'string' | 'integer' | 'boolean';
   readonly format: 'name' | '';
   readonly description: string;
   /** 0: always shown, 1: only with `-o wide`. */
   readonly priority: 0 | 1;
 }
 
+type Cell = string | number | boolean;
+
 export interface TableRow {
-  readonly cells: readonly (string | number)[];
+  readonly cells: readonly Cell[];
   readonly conditions?: readonly {
     readonly type: string;
     readonly status: string;
@@ -62,7 +64,7 @@ export interface TableOptions {
 
 interface Printer {
   readonly columns: readonly TableColumn[];
-  cells(object: KubernetesObject, nowWallMs: number): (string | number)[];
+  cells(object: KubernetesObject, nowWallMs: number): Cell[];
   readonly conditions: ((object: KubernetesObject) => TableRow['conditions']) | undefined;
 }
 
@@ -85,7 +87,7 @@ const ageColumn = column('Age', 'Time since it was created');
 
 function printer<T extends KubernetesObject>(
   columns: readonly TableColumn[],
-  cells: (object: T, nowWallMs: number) => (string | number)[],
+  cells: (object: T, nowWallMs: number) => Cell[],
   conditions?: (object: T) => TableRow['conditions'],
 ): Printer {
   // Holds because printers are picked by the model that the objects have.
@@ -278,7 +280,7 @@ interface EventParts {
   readonly count: number;
 }
 
-function eventCells(event: Event | EventsV1Event, parts: EventParts, nowWallMs: number): (string | number)[] {
+function eventCells(event: Event | EventsV1Event, parts: EventParts, nowWallMs: number): Cell[] {
   const isSet = (time: string | null | undefined): boolean => time !== null && time !== undefined && time !== '';
   const first = ageOf(isSet(parts.first) ? parts.first : event.eventTime, nowWallMs);
   const last = isSet(parts.last) ? ageOf(parts.last, nowWallMs) : first;
@@ -352,15 +354,15 @@ const serviceAccounts = printer<ServiceAccount>(
 const priorityClasses = printer<PriorityClass>(
   [
     nameColumn,
-    column('Value', 'The priority of its pods; more is more important'),
-    column('Global-Default', 'Whether pods have it that name none'),
+    numberColumn('Value', 'The priority of its pods; more is more important'),
+    { ...column('Global-Default', 'Whether pods have it that name none'), type: 'boolean' },
     ageColumn,
     column('PreemptionPolicy', 'Whether its pods may end others'),
   ],
   (priorityClass, nowWallMs) => [
     nameOf(priorityClass),
     priorityClass.value,
-    String(priorityClass.globalDefault ?? false),
+    priorityClass.globalDefault ?? false,
     objectAge(priorityClass, nowWallMs),
     priorityClass.preemptionPolicy ?? '',
   ],

@@ -295,3 +295,91 @@ test('a strategic merge that leaves no pod tells the patch, and what could not b
   );
   await api.close();
 });
+
+const priorityPath = '/apis/scheduling.k8s.io/v1/priorityclasses';
+
+test('a pod gets the priority of its class, or of the default one, and may not say another', async () => {
+  const api = await startApi();
+  const priorityOf = ({ spec }: Json): unknown[] => [spec.priority, spec.priorityClassName, spec.preemptionPolicy];
+  const makePod = (name: string, spec: object): Promise<Json> => api.ok('POST', podsPath, withSpec(name, spec));
+  const withSpec = (name: string, spec: object): Json => ({ ...podOf(name), spec: { ...podOf(name).spec, ...spec } });
+  assert.deepEqual(priorityOf(await makePod('a', {})), [0, undefined, 'PreemptLowerPriority']);
+  const never = { metadata: { name: 'batch' }, value: -5, preemptionPolicy: 'Never' };
+  await api.ok('POST', priorityPath, never);
+  assert.deepEqual(priorityOf(await makePod('b', { priorityClassName: 'batch' })), [-5, 'batch', 'Never']);
+  const critical = { priorityClassName: 'system-node-critical' };
+  const expected = [2_000_001_000, 'system-node-critical', 'PreemptLowerPriority'];
+  assert.deepEqual(priorityOf(await makePod('c', critical)), expected);
+  await api.ok('POST', priorityPath, { metadata: { name: 'usual' }, value: 7, globalDefault: true });
+  const usual = await makePod('d', {});
+  assert.deepEqual(priorityOf(usual), [7, 'usual', 'PreemptLowerPriority']);
+  // Who updates it need not know.
+  const { priority: _p, preemptionPolicy: _q, ...rest } = usual.spec;
+  const labels = { ...usual, metadata: { ...usual.metadata, labels: { a: 'b' } }, spec: rest };
+  assert.deepEqual(priorityOf(await api.ok('PUT', `${podsPath}/d`, labels)), priorityOf(usual));
+  const refused = (spec: object): Promise<string> => api.fails('POST', podsPath, withSpec('e', spec));
+  const computed = (what: string, given: string, value: string): string =>
+    `403 Forbidden: pods "e" is forbidden: ${what} (${given}) must not be provided in pod spec; ` +
+    `priority admission controller computed ${value} from the given PriorityClass name`;
+  assert.equal(await refused({ priority: 9 }), computed('the integer value of priority', '9', '7'));
+  assert.equal(
+    await refused({ preemptionPolicy: 'Never' }),
+    computed('the string value of PreemptionPolicy', 'Never', 'PreemptLowerPriority'),
+  );
+  assert.equal(
+    await refused({ priorityClassName: 'none' }),
+    '403 Forbidden: pods "e" is forbidden: no PriorityClass with name none was found',
+  );
+  await api.close();
+});
+
+test('priority classes: two of the system, one default, and values that stay', async () => {
+  const api = await startApi();
+  const { items } = await api.ok('GET', priorityPath);
+  assert.deepEqual(
+    items.map(({ metadata, value, preemptionPolicy }: Json) => [metadata.name, value, preemptionPolicy]),
+    [
+      ['system-cluster-critical', 2_000_000_000, 'PreemptLowerPriority'],
+      ['system-node-critical', 2_000_001_000, 'PreemptLowerPriority'],
+    ],
+  );
+  const first = await api.ok('POST', priorityPath, { metadata: { name: 'a' }, value: 1, globalDefault: true });
+  const head = 'priorityclasses.scheduling.k8s.io';
+  const twice = `403 Forbidden: ${head} "b" is forbidden: PriorityClass a is already marked as default. Only one default can exist`;
+  assert.equal(
+    await api.fails('POST', priorityPath, { metadata: { name: 'b' }, value: 2, globalDefault: true }),
+    twice,
+  );
+  const second = await api.ok('POST', priorityPath, { metadata: { name: 'b' }, value: 2 });
+  assert.equal(await api.fails('PUT', `${priorityPath}/b`, { ...second, globalDefault: true }), twice);
+  await api.ok('PUT', `${priorityPath}/a`, { ...first, description: 'still the default' });
+  const invalid = (name: string, problem: string): string =>
+    `422 Invalid: PriorityClass.scheduling.k8s.io "${name}" is invalid: ${problem}`;
+  assert.equal(
+    await api.fails('PUT', `${priorityPath}/b`, { ...second, value: 3, preemptionPolicy: 'Never' }),
+    invalid(
+      'b',
+      '[value: Forbidden: may not be changed in an update., preemptionPolicy: Invalid value: "Never": field is immutable]',
+    ),
+  );
+  const cases: readonly (readonly [string, number, string])[] = [
+    ['c', 1_000_000_001, 'value: Forbidden: maximum allowed value of a user defined priority is 1000000000'],
+    [
+      'system-c',
+      1,
+      "metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. " +
+        'error: system-c is not a known system priority class',
+    ],
+  ];
+  for (const [name, value, problem] of cases) {
+    assert.equal(await api.fails('POST', priorityPath, { metadata: { name }, value }), invalid(name, problem));
+  }
+  const table = { headers: { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' } };
+  const { json: shown } = await api.call('GET', priorityPath, undefined, table);
+  assert.deepEqual(
+    shown.columnDefinitions.map(({ name, type }: Json) => `${name} ${type}`),
+    ['Name string', 'Value integer', 'Global-Default boolean', 'Age string', 'PreemptionPolicy string'],
+  );
+  assert.deepEqual(shown.rows[0].cells, ['a', 1, true, '0s', 'PreemptLowerPriority']);
+  await api.close();
+});

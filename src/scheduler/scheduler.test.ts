@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Node, Pod, PodSpec } from '../api/gen/types.ts';
+import type { Binding, Node, Pod, PodSpec } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
+import type { KubernetesObject } from '../api/resources.ts';
+import { StatusError } from '../base/status-error.ts';
 import type { ApiClient } from '../client/api-client.ts';
 import { SharedInformers } from '../controllers/shared-informers.ts';
 import { startApiWorld } from '../../test/support/api-world.ts';
@@ -188,5 +190,146 @@ test('a pod that nothing helps is tried again every 5 min, as one event with a c
     (await events()).map((event) => event.series?.count ?? 1).toSorted((a, b) => a - b),
     [1, 2],
   );
+  await close();
+});
+
+async function addPriority(client: ApiClient, name: string, value: number, more: object = {}): Promise<void> {
+  await client.create(resources.priorityclasses, {}, { metadata: { name }, value, ...more } as KubernetesObject, never);
+}
+
+test('a pod of higher priority ends one of lower priority, and gets its place when that is gone', async () => {
+  const { clock, client, addNode, addPod, getPod, nodeOf, events, close } = await setUp('preempts');
+  await addPriority(client, 'high', 1_000);
+  await addNode('n1');
+  await addPod('low', asking('2'));
+  await addPod('high', { ...asking('1'), priorityClassName: 'high' });
+  const victim = await getPod('low');
+  const preemptor = await getPod('high');
+  assert.equal(victim.metadata?.deletionGracePeriodSeconds, 30);
+  assert.deepEqual(
+    victim.status?.conditions?.find(({ type }) => type === 'DisruptionTarget'),
+    {
+      type: 'DisruptionTarget',
+      status: 'True',
+      lastProbeTime: null,
+      lastTransitionTime: '2026-01-01T00:00:00Z',
+      reason: 'PreemptionByScheduler',
+      message: 'default-scheduler: preempting to accommodate a higher priority pod',
+      observedGeneration: 1,
+    },
+  );
+  assert.equal(preemptor.status?.nominatedNodeName, 'n1');
+  assert.equal(preemptor.status.conditions?.[0]?.message, '0/1 nodes are available: 1 Insufficient cpu.');
+  const preempted = (await events()).find(({ reason }) => reason === 'Preempted');
+  assert.deepEqual(
+    [preempted?.involvedObject.name, preempted?.related?.name, preempted?.action, preempted?.type, preempted?.message],
+    ['low', 'high', 'Preempting', 'Normal', `Preempted by pod ${preemptor.metadata?.uid} on node n1`],
+  );
+  // Meanwhile nobody else takes the place, and nobody else is ended.
+  await addPod('late', asking('1'));
+  await clock.advance(20_000);
+  assert.deepEqual([await nodeOf('late'), await nodeOf('high')], [undefined, undefined]);
+  await client.delete(resources.pods, { namespace: 'default', name: 'low' }, { gracePeriodSeconds: 0 }, never);
+  await clock.advance(10_000);
+  assert.deepEqual([await nodeOf('high'), await nodeOf('late')], ['n1', 'n1']);
+  assert.equal((await getPod('high')).status?.nominatedNodeName, 'n1'); // as upstream leaves it
+  await close();
+});
+
+test('a nomination that leads to nothing is taken back', async () => {
+  const { clock, client, addNode, addPod, getPod, nodeOf, close } = await setUp('taken-back');
+  await addPriority(client, 'high', 1_000);
+  await addPriority(client, 'higher', 2_000);
+  await addNode('n1');
+  await addPod('low', asking('2'));
+  await addPod('high', { ...asking('2'), priorityClassName: 'high' });
+  assert.equal((await getPod('high')).status?.nominatedNodeName, 'n1');
+  await addPod('higher', { ...asking('2'), priorityClassName: 'higher' });
+  await clock.advance(0);
+  assert.equal((await getPod('high')).status?.nominatedNodeName, undefined);
+  await client.delete(resources.pods, { namespace: 'default', name: 'low' }, { gracePeriodSeconds: 0 }, never);
+  await clock.advance(10_000);
+  assert.deepEqual([await nodeOf('higher'), await nodeOf('high')], ['n1', undefined]);
+  await close();
+});
+
+/** Loses the answers to the first `count` bindings; the server has done what they asked for. */
+function losingBindings(count: number, asked: string[]) {
+  return (client: ApiClient): ApiClient => {
+    const create: ApiClient['create'] = async (type, ref, object, signal, options) => {
+      const answer = await client.create(type, ref, object, signal, options);
+      if (ref.subresource !== 'binding') return answer;
+      asked.push(`${ref.name} ${(object as Binding).target.name}`);
+      if (asked.length > count) return answer;
+      throw new StatusError('ServiceUnavailable', 'the answer was lost');
+    };
+    return { ...client, create };
+  };
+}
+
+test('a pod whose binding was answered by nothing is bound where it was bound, and nowhere else', async () => {
+  const asked: string[] = [];
+  const { clock, addNode, addPod, getPod, nodeOf, events, close } = await setUp('lost-answer', {
+    through: losingBindings(1, asked),
+  });
+  await addNode('n1');
+  await addNode('n2');
+  await addPod('web', asking('2'));
+  await addPod('next', asking('2'));
+  await addPod('last', asking('2'));
+  await clock.advance(60_000);
+  const nodes = [await nodeOf('web'), await nodeOf('next')];
+  assert.deepEqual([...nodes].sort(), ['n1', 'n2']);
+  assert.deepEqual(asked, [`web ${nodes[0]}`, `next ${nodes[1]}`]);
+  assert.equal(await nodeOf('last'), undefined);
+  assert.match((await getPod('last')).status?.conditions?.[0]?.message ?? '', /2 Insufficient cpu/);
+  const scheduled = (await events()).filter(({ reason }) => reason === 'Scheduled');
+  assert.deepEqual(scheduled.map(({ involvedObject }) => involvedObject.name).sort(), ['next', 'web']);
+  await close();
+});
+
+test('a request that is lost is repeated for the same node, however long it takes', async () => {
+  const asked: string[] = [];
+  const { clock, addNode, addPod, nodeOf, close } = await setUp('lost-request', {
+    through: (client) => ({
+      ...client,
+      create: async (type, ref, object, signal, options) => {
+        if (ref.subresource !== 'binding') return client.create(type, ref, object, signal, options);
+        asked.push((object as Binding).target.name ?? '');
+        if (asked.length <= 6) throw new StatusError('Timeout', 'lost');
+        return client.create(type, ref, object, signal, options);
+      },
+    }),
+  });
+  await addNode('n1');
+  await addNode('n2');
+  await addPod('web', asking('2'));
+  await clock.advance(60_000);
+  assert.equal(asked.length, 7);
+  assert.deepEqual(new Set(asked), new Set([await nodeOf('web')]));
+  await close();
+});
+
+test('a pod is tried again only when something happens that may help it', async () => {
+  const { clock, client, addNode, setNodeStatus, addPod, nodeOf, events, close } = await setUp('hints');
+  const tries = async (): Promise<number> => {
+    const all = (await events()).filter(({ reason }) => reason === 'FailedScheduling');
+    return all.reduce((sum, { series }) => sum + (series?.count ?? 1), 0);
+  };
+  const setNode = async (name: string, body: object): Promise<void> => {
+    await client.patch(resources.nodes, { name }, { type: 'merge', body }, never);
+    await clock.advance(11_000);
+  };
+  await addNode('n1');
+  await addPod('ssd', { nodeSelector: { disk: 'ssd' } });
+  await clock.advance(11_000);
+  const before = await tries();
+  await setNodeStatus('n1', 'True', { cpu: '4' }); // it has no disk by that
+  await addPod('other', asking('100m'));
+  await client.delete(resources.pods, { namespace: 'default', name: 'other' }, { gracePeriodSeconds: 0 }, never);
+  await setNode('n1', { metadata: { labels: { disk: 'hdd' } } });
+  assert.equal(await tries(), before);
+  await setNode('n1', { metadata: { labels: { disk: 'ssd' } } });
+  assert.equal(await nodeOf('ssd'), 'n1');
   await close();
 });
