@@ -121,6 +121,10 @@ export class HostNodeFiles implements NodeFiles {
     });
   }
 
+  realPath(target: string): Promise<string | undefined> {
+    return translated(`lstat ${target}`, () => orAbsent(() => fs.realpath(target)));
+  }
+
   readTail(file: string, bytesMax: number): Promise<Uint8Array> {
     return translated(`read ${file}`, async () => {
       const handle = await orAbsent(() => fs.open(file, 'r'));
@@ -283,13 +287,19 @@ async function orAbsent<T>(task: () => Promise<T>): Promise<T | undefined> {
   }
 }
 
+/** With upstream's words: `mkdir /x: read-only file system`. */
 async function translated<T>(what: string, task: () => Promise<T>): Promise<T> {
   try {
     return await task();
   } catch (error) {
     const reason = codeOf(error) === 'ENOENT' ? 'NotFound' : 'InternalError';
-    throw new StatusError(reason, `${what}: ${messageOf(error)}`, { cause: error });
+    throw new StatusError(reason, `${what}: ${systemText(messageOf(error))}`, { cause: error });
   }
+}
+
+// Of `EROFS: read-only file system, mkdir '/x'` only what it means.
+function systemText(message: string): string {
+  return /^E[A-Z]+: (.*?), [a-z]+(?: '.*)?$/s.exec(message)?.[1] ?? message;
 }
 
 /**

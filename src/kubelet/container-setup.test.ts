@@ -183,6 +183,29 @@ test("what belongs to the pod's group may be read by it, and a subPath in it be 
   await world.close();
 });
 
+test('a subPath does not lead out of its volume, whatever a container put there', async () => {
+  const world = await startKubeletWorld('sub-path');
+  const volumeMounts = [{ name: 'v', mountPath: '/in', subPath: 'made/deep' }];
+  const pod = await world.create('p', {
+    volumes: [{ name: 'v', emptyDir: {} }],
+    containers: [{ ...containerOf('c', 'run'), volumeMounts }],
+  });
+  await world.clock.advance(1_000);
+  const volume = `/var/lib/kubelet/pods/${pod.metadata?.uid}/volumes/kubernetes.io~empty-dir/v`;
+  assert.equal(world.noted.configs.get('c')?.mounts[0]?.hostPath, `${volume}/made/deep`);
+  await world.files.remove(`${volume}/made`);
+  await world.files.makeDirectory('/etc/secret', 0o700);
+  await world.files.link('/etc/secret', `${volume}/made`);
+  world.sim.endContainer(world.sim.runningContainers()[0]?.id ?? '', 1);
+  await world.clock.advance(1_000);
+  assert.equal(
+    (await world.events('p')).at(-1),
+    'Warning Failed x1 Error: failed to prepare subPath for volumeMount "v" of container "c"',
+  );
+  assert.equal(await world.files.stat('/etc/secret/deep'), undefined);
+  await world.close();
+});
+
 test('a pod that wants it has its full name as its host name', async () => {
   const world = await startKubeletWorld('fqdn');
   const pod = await world.create('p', { hostname: 'web', subdomain: 'apps', setHostnameAsFQDN: true });

@@ -43,6 +43,8 @@ export interface NodeFiles {
   list(path: string): Promise<readonly string[]>;
   /** Follows symbolic links; `undefined`: there is none. */
   stat(path: string): Promise<FileStat | undefined>;
+  /** The same place without symbolic links in its path; `undefined`: there is none. */
+  realPath(path: string): Promise<string | undefined>;
   /** The last `bytesMax` bytes; empty if there is no such file. */
   readTail(path: string, bytesMax: number): Promise<Uint8Array>;
   /** For reading; `undefined`: there is none. Whoever opens it closes it. */

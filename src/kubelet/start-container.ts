@@ -1,6 +1,6 @@
 import type { Container, LifecycleHandler, Pod } from '../api/gen/types.ts';
 import { StatusError, messageOf } from '../base/status-error.ts';
-import type { ContainerConfig, PodSandboxConfig } from '../cri/runtime.ts';
+import type { ContainerConfig, Mount, PodSandboxConfig } from '../cri/runtime.ts';
 import { containerConfigOf, needsImageUser } from './container-config.ts';
 import { containerEnv } from './container-env.ts';
 import { restartCountOf } from './container-labels.ts';
@@ -8,6 +8,7 @@ import { runHook } from './hooks.ts';
 import type { ImagePulls, ImageResult } from './image-pulls.ts';
 import { killContainer } from './kill-container.ts';
 import type { NodeContext } from './node-context.ts';
+import type { NodeFiles } from './node-files.ts';
 import { podLogDirectory, terminationLogPath } from './node-layout.ts';
 import { containerReference, podUidOf } from './pod-names.ts';
 import { instancesOf } from './runtime-pod.ts';
@@ -140,13 +141,40 @@ async function makeConfig(
   await files.makeDirectory(messagePath.slice(0, messagePath.lastIndexOf('/')), 0o755);
   await files.truncate(messagePath, 0o666);
   await files.makeDirectory(`${site.sandboxConfig.logDirectory}/${container.name}`, 0o755);
-  // What a subPath names is made in the volume if it is not there.
-  for (const { hostPath } of config.mounts) {
-    if ((await files.stat(hostPath)) !== undefined) continue;
-    const volume = [...volumes.values()].find((candidate) => hostPath.startsWith(`${candidate.hostPath}/`));
-    await files.makeDirectory(hostPath, volume?.directoryMode ?? 0o755, volume?.groupId);
+  const mounts: Mount[] = [];
+  for (const mount of config.mounts) {
+    const volume = [...volumes.values()].find((candidate) => mount.hostPath.startsWith(`${candidate.hostPath}/`));
+    if (volume === undefined) mounts.push(mount);
+    else mounts.push({ ...mount, hostPath: await prepareSubPath(files, container, mount, volume) });
   }
-  return config;
+  return { ...config, mounts };
+}
+
+/**
+ * Makes what a subPath names in a volume if it is not there; returns where it is. A symbolic link that leads out of the
+ * volume, which a container may have made there, is refused. Upstream: `SafeMakeDir`, `PrepareSafeSubpath`.
+ */
+async function prepareSubPath(
+  files: NodeFiles,
+  container: Container,
+  { hostPath, containerPath }: Mount,
+  volume: MountableVolume,
+): Promise<string> {
+  let present = hostPath; // as much of it as is there
+  let real = await files.realPath(present);
+  while (real === undefined && present !== volume.hostPath) {
+    present = present.slice(0, present.lastIndexOf('/'));
+    real = await files.realPath(present);
+  }
+  const root = await files.realPath(volume.hostPath);
+  if (root === undefined || real === undefined || (real !== root && !real.startsWith(`${root}/`))) {
+    const name = (container.volumeMounts ?? []).find(({ mountPath }) => mountPath === containerPath)?.name ?? '';
+    const text = `failed to prepare subPath for volumeMount "${name}" of container "${container.name}"`;
+    throw new StatusError('BadRequest', text);
+  }
+  const target = real + hostPath.slice(present.length);
+  if (present !== hostPath) await files.makeDirectory(target, volume.directoryMode, volume.groupId);
+  return target;
 }
 
 /**

@@ -71,7 +71,9 @@ export class SimNodeFiles implements NodeFiles {
     for (let count = 2; count <= parts.length; count++) {
       const directory = parts.slice(0, count - 1).join('/');
       const target = this.#links.get(parts.slice(0, count).join('/'));
-      if (target !== undefined) return this.#resolved([directory, target, ...parts.slice(count)].join('/'));
+      if (target === undefined) continue;
+      const base = target.startsWith('/') ? target : `${directory}/${target}`;
+      return this.#resolved([base, ...parts.slice(count)].join('/'));
     }
     return path;
   }
@@ -145,6 +147,11 @@ export class SimNodeFiles implements NodeFiles {
     const file = this.#files.get(target);
     if (file !== undefined) return statOf(file);
     return this.#directories.has(target) ? { kind: 'directory', sizeBytes: 0, identity: target } : undefined;
+  }
+
+  async realPath(path: string): Promise<string | undefined> {
+    const target = this.#resolved(path);
+    return this.#files.has(target) || this.#directories.has(target) ? target : undefined;
   }
 
   async readTail(path: string, bytesMax: number): Promise<Uint8Array> {
