@@ -186,7 +186,6 @@ function commandTests(caseTest: CaseTest): void {
     };
     const privileged = { ...plainSecurityContext, privileged: true };
     assert.match(await refused({ securityContext: privileged }), /^securityContext\.privileged: true is not supported/);
-    assert.match(await refused({ tty: true }), /^tty: true is not supported/);
     const namespaces = { network: 'pod', pid: 'pod', ipc: 'pod' } as const;
     await assert.rejects(bench.sandbox({ namespaces }), { message: /^shareProcessNamespace: true is not supported/ });
   });

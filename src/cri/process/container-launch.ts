@@ -6,6 +6,7 @@ import type { ResolvedImage } from './images.ts';
 import type { ContainerLaunch, Isolation } from './launcher.ts';
 import { capabilitiesOf, userOf } from './process-user.ts';
 import { systemPath } from './shell-tools.ts';
+import { terminalVariables } from './terminal.ts';
 
 const binMountPath = '/.livelet/bin'; // node of livelet's own version
 const appletMountPath = '/.livelet/applets'; // busybox's commands
@@ -60,15 +61,15 @@ export function containerLaunch(
     readonlyRoot: securityContext.readonlyRootfs,
     cgroupProcsFiles: context.cgroupProcsFiles,
     stdinOpen: config.stdin,
+    tty: config.tty,
   };
 }
 
 /** What this runtime cannot give, and without which the container might do harm or not work: it is refused. */
-function unsupportedOf({ securityContext, tty, mounts }: ContainerConfig): readonly string[] {
+function unsupportedOf({ securityContext, mounts }: ContainerConfig): readonly string[] {
   const { privileged, seccompProfile, appArmorProfile, procMount } = securityContext;
   return [
     ...(privileged ? ['securityContext.privileged: true'] : []),
-    ...(tty ? ['tty: true'] : []),
     ...(seccompProfile === 'Localhost' ? ['securityContext.seccompProfile: Localhost'] : []),
     ...(appArmorProfile === 'Localhost' ? ['securityContext.appArmorProfile: Localhost'] : []),
     ...(procMount === undefined ? [] : [`securityContext.procMount: ${procMount}`]),
@@ -130,6 +131,7 @@ function environmentOf(
     ['HOSTNAME', hostname],
     ['HOME', home],
   ]);
+  if (config.tty) for (const [name, value] of Object.entries(terminalVariables)) env.set(name, value);
   for (const { key, value } of image.config.env) env.set(key, value);
   for (const { key, value } of config.envs) env.set(key, value);
   return [...env];

@@ -20,6 +20,9 @@ export interface ContainerLogDeps {
   readonly logClock: LogClock;
 }
 
+/** Nothing: it was taken at once. */
+export type LogTee = (stream: LogStream, bytes: Uint8Array) => Promise<void> | undefined;
+
 /**
  * Writes a container's output to its log file. A container that writes faster than the disk, or than its share of
  * this process, is slowed down by its own pipe. When the file cannot be written (disk full), the container goes on,
@@ -48,9 +51,12 @@ export class ContainerLog {
     this.#handle = handle;
   }
 
-  /** Writes all that `source` gives, until it ends or `close` has waited long enough. */
-  attach(source: Readable, stream: LogStream): void {
-    const done = this.#copy(source, stream);
+  /**
+   * Writes all that `source` gives, until it ends or `close` has waited long enough. `tee` gets each piece as well; a
+   * promise from it holds up the source.
+   */
+  attach(source: Readable, stream: LogStream, tee: LogTee): void {
+    const done = this.#copy(source, stream, tee);
     this.#readers.push(done);
     this.#scope.start(() => done);
   }
@@ -77,13 +83,15 @@ export class ContainerLog {
     await this.#handle.close();
   }
 
-  async #copy(source: Readable, stream: LogStream): Promise<void> {
+  async #copy(source: Readable, stream: LogStream, tee: LogTee): Promise<void> {
     const lines = new LogLines(stream);
     const { clock, logClock } = this.#deps;
     try {
       for await (const data of source) {
         // A stream without an encoding gives Buffers.
         const chunk = data as Buffer;
+        const taken = tee(stream, chunk);
+        if (taken !== undefined) await taken;
         for (let at = 0; at < chunk.length; at += sliceBytes) {
           const startedMonoMs = clock.monoMs();
           this.#write(lines.push(chunk.subarray(at, at + sliceBytes), logClock.now()));

@@ -1,16 +1,18 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
+import type net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import type { Clock } from '../../base/clock.ts';
-import { StatusError, messageOf } from '../../base/status-error.ts';
+import { StatusError, invariant } from '../../base/status-error.ts';
 import type { CommandFailure } from '../start-error.ts';
 import { boundedOutput } from './bounded-output.ts';
-import { FifoPool, openFifo } from './fifo-pool.ts';
+import { FifoPool } from './fifo-pool.ts';
 import { GroupGuardian } from './group-guardian.ts';
+import { stdioOfChild } from './inherited-files.ts';
+import { openLaunchStreams, type LaunchStreams } from './launch-streams.ts';
 import type {
   ContainerLaunch,
   ExecOutcome,
@@ -19,9 +21,13 @@ import type {
   LaunchedProcess,
   Launcher,
   StartOutcome,
+  StreamingExecRequest,
 } from './launcher.ts';
+import { connectHere } from './pod-connector.ts';
 import { findTool } from './shell-tools.ts';
 import { identityOptions } from './start-script.ts';
+import { spawnOnTerminal, terminalVariables, type Program, type SpawnedProcess } from './terminal.ts';
+import { within } from './within.ts';
 
 const execDrainMsMax = 100; // as in NamespaceLauncher
 
@@ -44,7 +50,7 @@ export class GroupLauncher implements Launcher {
   readonly #clock: Clock;
   readonly #guardian: GroupGuardian | undefined; // absent on Windows
   readonly #fifos: FifoPool | undefined; // absent on Windows: pipes of Node.js then, which /dev/stdout cannot reopen
-  readonly #running = new Set<ChildProcess>();
+  readonly #running = new Map<number, Promise<number>>(); // by process id, until the exit that is promised
   #onEnded: () => void = () => {};
 
   static async open(deps: { readonly clock: Clock }, options: GroupLauncherOptions): Promise<GroupLauncher> {
@@ -96,157 +102,175 @@ export class GroupLauncher implements Launcher {
   }
 
   async start(launch: ContainerLaunch): Promise<StartOutcome> {
-    const outcome = await this.#spawn(launch, launch.argv, launch.stdinOpen);
+    const outcome = await this.#spawn(launch, launch.argv, launch);
     if (outcome.kind === 'failed') return outcome;
-    const { child, stdout, stderr, exited } = outcome;
-    const pid = child.pid ?? 0;
+    const { pid } = outcome.process;
     for (const file of launch.cgroupProcsFiles) fs.writeFileSync(file, String(pid));
     if (launch.oomScoreAdj !== undefined && process.platform === 'linux') {
       fs.writeFile(`/proc/${pid}/oom_score_adj`, String(launch.oomScoreAdj), () => {}); // lowering may be forbidden
     }
-    return { kind: 'started', process: this.#processOf(child, stdout, stderr, exited) };
+    return outcome;
   }
 
   async exec(request: ExecRequest, signal: AbortSignal): Promise<ExecOutcome> {
     signal.throwIfAborted();
-    const outcome = await this.#spawn(request.container, request.command, false);
+    const outcome = await this.#spawn(request.container, request.command, { stdinOpen: false, tty: false });
     if (outcome.kind === 'failed') return outcome;
-    const { child, exited } = outcome;
-    const [stdout, stderr] = [boundedOutput(outcome.stdout), boundedOutput(outcome.stderr)];
-    const kill = (): void => killGroup(child);
-    const timer = new AbortController();
+    const { exited, kill, stdout: out, stderr: err } = outcome.process;
+    invariant(err !== undefined, 'without a terminal there are two outputs');
+    const [stdout, stderr] = [boundedOutput(out), boundedOutput(err)];
     signal.addEventListener('abort', kill, { once: true });
-    let hasTimedOut = false;
-    if (request.timeoutMs > 0) {
-      this.#clock.sleep(request.timeoutMs, 'cri.process.execTimeout', timer.signal).then(
-        () => {
-          hasTimedOut = true;
-          kill();
-        },
-        () => {}, // it ended in time
-      );
-    }
     try {
+      const limitMs = request.timeoutMs > 0 ? request.timeoutMs : Number.POSITIVE_INFINITY;
+      const inTime = await this.#withinLimit(limitMs, exited);
+      if (!inTime) kill();
       const exitCode = await exited;
-      timer.abort();
       signal.throwIfAborted();
-      if (hasTimedOut) return { kind: 'timedOut' };
-      await this.#drained(Promise.all([stdout.ended, stderr.ended]));
+      if (!inTime) return { kind: 'timedOut' };
+      const drained = Promise.all([stdout.ended, stderr.ended]);
+      await within(this.#clock, execDrainMsMax, 'cri.process.execDrain', drained);
       return { kind: 'exited', exitCode, stdout: stdout.bytes(), stderr: stderr.bytes() };
     } finally {
       signal.removeEventListener('abort', kill);
-      outcome.stdout.destroy();
-      outcome.stderr.destroy();
+      out.destroy();
+      err.destroy();
     }
+  }
+
+  async execStreaming(request: StreamingExecRequest, signal: AbortSignal): Promise<StartOutcome> {
+    signal.throwIfAborted();
+    const outcome = await this.#spawn(request.container, request.command, request);
+    // It belongs to the container, though nothing but its launcher knows.
+    if (outcome.kind === 'started') void request.process.exited.then(() => outcome.process.kill());
+    return outcome;
+  }
+
+  connect(sandboxId: string, port: number, signal: AbortSignal): Promise<net.Socket> {
+    return connectHere(sandboxId, port, signal);
   }
 
   async discard(): Promise<void> {}
 
   async close(): Promise<void> {
-    const ends = [...this.#running].map((child) => new Promise<void>((resolve) => child.once('exit', () => resolve())));
-    for (const child of this.#running) killGroup(child);
-    await Promise.all(ends);
+    for (const pid of this.#running.keys()) killGroup(pid);
+    await Promise.all(this.#running.values());
     await this.#guardian?.close();
     this.#onEnded();
   }
 
-  async #drained(ends: Promise<unknown>): Promise<void> {
-    const timer = new AbortController();
-    const late = this.#clock.sleep(execDrainMsMax, 'cri.process.execDrain', timer.signal).catch(() => {}); // ended
-    await Promise.race([ends, late]);
-    timer.abort();
+  async #withinLimit(limitMs: number, exited: Promise<number>): Promise<boolean> {
+    if (limitMs === Number.POSITIVE_INFINITY) return true;
+    return (await within(this.#clock, limitMs, 'cri.process.execTimeout', exited)).kind === 'inTime';
   }
 
   async #spawn(
     launch: ContainerLaunch,
     command: readonly string[],
-    stdinOpen: boolean,
-  ): Promise<
-    | { kind: 'spawned'; child: ChildProcess; stdout: Readable; stderr: Readable; exited: Promise<number> }
-    | { kind: 'failed'; failure: CommandFailure }
-  > {
+    streams: { readonly stdinOpen: boolean; readonly tty: boolean },
+  ): Promise<StartOutcome> {
     const show = (text: string): string => shownPath(launch, text);
     const cwd = show(launch.workingDir);
     if (!fs.existsSync(cwd)) return { kind: 'failed', failure: { kind: 'workingDir', path: launch.workingDir } };
-    const env = Object.fromEntries(launch.env);
+    const env = { ...Object.fromEntries(launch.env), ...(streams.tty ? terminalVariables : {}) };
     env['PATH'] = (env['PATH'] ?? '').split(':').map(show).join(':');
     const word = command[0] ?? '';
     const failure = commandFailure(show(word), word, env['PATH']);
     if (failure !== undefined) return { kind: 'failed', failure };
-    const [program = '', ...args] = [...identityCommand(launch), ...command.map(show)];
-    const outputs = await this.#openOutputs();
-    const stdio = [stdinOpen ? 'pipe' : 'ignore', outputs?.out.fd ?? 'pipe', outputs?.err.fd ?? 'pipe'] as const;
-    const child = spawn(program, args, { cwd, env, detached: process.platform !== 'win32', stdio: [...stdio] });
-    outputs?.closeWriters();
-    const exited = new Promise<number>((resolve) => {
-      child.once('exit', (code, signalName) =>
-        resolve(code ?? 128 + (os.constants.signals[signalName ?? 'SIGKILL'] ?? 9)),
-      );
-    });
-    const stdout = outputs?.out.socket ?? child.stdout;
-    const stderr = outputs?.err.socket ?? child.stderr;
-    const error = await new Promise<Error | undefined>((resolve) => {
-      child.once('spawn', () => resolve(undefined));
-      child.once('error', resolve);
-    });
-    if (error !== undefined || stdout === null || stderr === null) {
-      return { kind: 'failed', failure: { kind: 'setup', text: messageOf(error) } };
+    const words = [...identityCommand(launch), ...command.map(show)];
+    const spawned = await this.#spawnWith({ words, cwd, env }, { ...streams, user: launch.user });
+    if (typeof spawned === 'string') return { kind: 'failed', failure: { kind: 'setup', text: spawned } };
+    this.#own(spawned.pid, spawned.exited);
+    return { kind: 'started', process: this.#processOf(spawned) };
+  }
+
+  /** Resolves to the reason if it could not be started. */
+  async #spawnWith(program: Program, asked: AskedStreams): Promise<SpawnedProcess | string> {
+    // Elsewhere than on Linux, no program makes a terminal the controlling one.
+    if (asked.tty && process.platform !== 'linux') return await spawnOnTerminal(this.#clock, program);
+    if (this.#fifos === undefined) return await spawnOnPipes(program, asked.stdinOpen);
+    if (asked.tty && findTool('setsid') === '') return 'tty: true: setsid is not installed';
+    const streams = await openLaunchStreams({ clock: this.#clock, fifos: this.#fifos }, asked);
+    const fds = openForChild(streams.paths, asked.tty);
+    const words = asked.tty ? [findTool('setsid'), '--ctty', ...program.words] : program.words;
+    // setsid(1) makes it the leader of a session, and so of a group; it would fork if it were one already.
+    const spawned = await spawnOn({ ...program, words }, stdioOfChild(fds), !asked.tty);
+    for (const fd of fds) if (typeof fd === 'number') fs.closeSync(fd);
+    streams.onOpened();
+    if (typeof spawned === 'string') {
+      streams.destroy();
+      return spawned;
     }
-    this.#own(child);
-    return { kind: 'spawned', child, stdout, stderr, exited };
+    const { pid, exited } = spawned;
+    const { stdin, stdout, stderr, terminal } = streams;
+    void exited.then(() => stdin?.destroy());
+    return { pid, stdin, stdout, stderr, terminal, exited };
   }
 
-  #own(child: ChildProcess): void {
-    this.#running.add(child);
-    if (child.pid !== undefined) this.#guardian?.add(child.pid);
-    child.once('exit', () => {
-      this.#running.delete(child);
-      killGroup(child); // what it forked
-      if (child.pid !== undefined) this.#guardian?.remove(child.pid);
+  #own(pid: number, exited: Promise<number>): void {
+    this.#running.set(pid, exited);
+    this.#guardian?.add(pid);
+    void exited.then(() => {
+      this.#running.delete(pid);
+      killGroup(pid); // what it forked
+      this.#guardian?.remove(pid);
     });
   }
 
-  async #openOutputs(): Promise<{ readonly out: FifoEnds; readonly err: FifoEnds; closeWriters(): void } | undefined> {
-    if (this.#fifos === undefined) return undefined;
-    const out = openBothEnds(this.#fifos, await this.#fifos.take());
-    const err = openBothEnds(this.#fifos, await this.#fifos.take());
+  #processOf(spawned: SpawnedProcess): LaunchedProcess {
+    const { pid } = spawned;
     return {
-      out,
-      err,
-      closeWriters: () => {
-        fs.closeSync(out.fd);
-        fs.closeSync(err.fd);
-      },
-    };
-  }
-
-  #processOf(child: ChildProcess, stdout: Readable, stderr: Readable, exited: Promise<number>): LaunchedProcess {
-    return {
-      pid: child.pid ?? 0,
-      machinePid: child.pid,
-      stdout,
-      stderr,
-      exited,
+      ...spawned,
+      machinePid: pid,
       signal: (signalNumber) => {
-        if (this.#running.has(child)) child.kill(signalNumber);
+        if (this.#running.has(pid)) sendSignal(pid, signalNumber);
       },
       kill: () => {
-        if (this.#running.has(child)) killGroup(child);
+        if (this.#running.has(pid)) killGroup(pid);
       },
     };
   }
 }
 
-interface FifoEnds {
-  readonly socket: Readable;
-  /** The writing end, for the child. */
-  readonly fd: number;
+type AskedStreams = Parameters<typeof openLaunchStreams>[1];
+
+/** The program's ends, in the order of its file numbers. */
+function openForChild(paths: LaunchStreams['paths'], tty: boolean): (number | 'ignore')[] {
+  const { O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK, O_NOCTTY } = fs.constants;
+  if (tty) return [paths.in, paths.out, paths.err].map((file) => fs.openSync(file, O_RDWR | O_NOCTTY));
+  return [
+    paths.in === '' ? 'ignore' : fs.openSync(paths.in, O_RDONLY | O_NONBLOCK), // Node.js takes the flag away
+    fs.openSync(paths.out, O_WRONLY),
+    fs.openSync(paths.err, O_WRONLY),
+  ];
 }
 
-function openBothEnds(fifos: FifoPool, fifo: string): FifoEnds {
-  const socket = openFifo(fifo);
-  socket.once('close', () => fifos.discard(fifo)); // somebody who left the group may still have it
-  return { socket, fd: fs.openSync(fifo, fs.constants.O_WRONLY) };
+async function spawnOnPipes(program: Program, stdinOpen: boolean): Promise<SpawnedProcess | string> {
+  const spawned = await spawnOn(program, [stdinOpen ? 'pipe' : 'ignore', 'pipe', 'pipe'], true);
+  if (typeof spawned === 'string') return spawned;
+  const { pid, exited } = spawned;
+  const { stdin, stdout, stderr } = spawned.child;
+  invariant(stdout !== null && stderr !== null, 'pipes were asked for');
+  stdin?.on('error', () => {}); // nobody reads any more; whoever writes is told
+  return { pid, stdin: stdin ?? undefined, stdout, stderr, terminal: undefined, exited };
+}
+
+/** Resolves to the reason if it could not be started. */
+async function spawnOn(
+  { words: [file = '', ...args], cwd, env }: Program,
+  stdio: Exclude<StdioOptions, string>,
+  detached: boolean,
+): Promise<{ readonly child: ChildProcess; readonly pid: number; readonly exited: Promise<number> } | string> {
+  const child = spawn(file, args, { cwd, env, detached: detached && process.platform !== 'win32', stdio });
+  const exited = new Promise<number>((resolve) => {
+    child.once('exit', (code, signalName) =>
+      resolve(code ?? 128 + (os.constants.signals[signalName ?? 'SIGKILL'] ?? 9)),
+    );
+  });
+  const error = await new Promise<Error | undefined>((resolve) => {
+    child.once('spawn', () => resolve(undefined));
+    child.once('error', resolve);
+  });
+  return error === undefined ? { child, pid: child.pid ?? 0, exited } : error.message;
 }
 
 async function makeFifos(directory: string, first: number, last: number): Promise<void> {
@@ -288,13 +312,15 @@ function isExecutable(file: string): boolean {
   }
 }
 
-/** The group's number is the child's: it was made its leader. */
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
+/** The group's number is that of its leader, the process that was started. */
+function killGroup(pid: number): void {
+  sendSignal(process.platform === 'win32' ? pid : -pid, 'SIGKILL');
+}
+
+function sendSignal(pid: number, signal: number | 'SIGKILL'): void {
   try {
-    if (process.platform === 'win32') child.kill('SIGKILL');
-    else process.kill(-child.pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch {
-    return; // nobody is left in it
+    return; // it has ended, or nobody is left in the group
   }
 }

@@ -12,7 +12,7 @@
  *   started ID              its command is about to be executed: nothing of ours is left to do
  *   fail ID KIND            it cannot be run; an exit line follows
  *   exit ID CODE            it has ended; 128 + N by signal N
- *   xpid ID PID, xexit ID CODE, xfail ID KIND     the same for an exec
+ *   xpid ID PID, xopen ID, xexit ID CODE     likewise for an exec; xopen: it has opened its streams
  */
 export const launcherScript = `
 # 1: directory of ours; 2: root or user; 3: the shell itself
@@ -69,7 +69,7 @@ c_unnet() { # name, host interface or nothing
     rm -f "ns/$1.uts" "ns/$1.ipc" "ns/$1.net" ) 2>/dev/null &
 }
 
-c_start() { # container, how to enter its pod's namespaces (words), FIFOs: out, err, in or nothing
+c_start() { # container, how to enter its pod's namespaces (words), FIFOs: out, err, in or nothing; or its terminal
   ( exec $2 unshare --mount --pid --propagation slave "$SHELL_PATH" -c "$OUTER" livelet "$1" "$3" "$4" "$5" ) &
 }
 

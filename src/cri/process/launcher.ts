@@ -1,5 +1,6 @@
-import type { Readable } from 'node:stream';
-import type { Mount, PodSandboxConfig } from '../runtime.ts';
+import type { Socket } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
+import type { Mount, PodSandboxConfig, TerminalSize } from '../runtime.ts';
 import type { CommandFailure } from '../start-error.ts';
 
 /**
@@ -50,13 +51,26 @@ export interface ContainerLaunch {
   readonly readonlyRoot: boolean;
   /** Files into which the process writes its id before it runs (cgroups). */
   readonly cgroupProcsFiles: readonly string[];
-  /** Standard input stays open and empty, instead of ending at once. */
+  /** Standard input stays open, instead of ending at once. */
   readonly stdinOpen: boolean;
+  /** All three streams are one terminal, which is its controlling one. */
+  readonly tty: boolean;
+}
+
+/** Of a process whose streams are a terminal. Does nothing once that is closed. */
+export interface TerminalControl {
+  resize(size: TerminalSize): void;
+  /** As when a modem hangs up: SIGHUP, and no more input or output. */
+  hangUp(): void;
 }
 
 export interface LaunchedProcess {
+  /** Ending it ends the process' input, unless that is a terminal. `undefined`: it has no input. */
+  readonly stdin: Writable | undefined;
   readonly stdout: Readable;
-  readonly stderr: Readable;
+  /** `undefined` with a terminal: all comes on stdout. */
+  readonly stderr: Readable | undefined;
+  readonly terminal: TerminalControl | undefined;
   /** As the launcher numbers it: in a PID namespace that is not this machine's number. */
   readonly pid: number;
   /** Set where nothing but its number tells a later start that it is left over: without namespaces. */
@@ -73,11 +87,21 @@ export type StartOutcome =
   | { readonly kind: 'started'; readonly process: LaunchedProcess }
   | { readonly kind: 'failed'; readonly failure: CommandFailure };
 
-export interface ExecRequest {
+/** A command to be run beside a container's process. */
+export interface ExecTarget {
   readonly container: ContainerLaunch;
   readonly process: LaunchedProcess;
   readonly command: readonly string[];
+}
+
+export interface ExecRequest extends ExecTarget {
+  /** 0: no limit. */
   readonly timeoutMs: number;
+}
+
+export interface StreamingExecRequest extends ExecTarget {
+  readonly stdinOpen: boolean;
+  readonly tty: boolean;
 }
 
 export type ExecOutcome =
@@ -99,6 +123,10 @@ export interface Launcher {
   prepare(launch: ContainerLaunch, signal: AbortSignal): Promise<readonly string[]>;
   start(launch: ContainerLaunch, signal: AbortSignal): Promise<StartOutcome>;
   exec(request: ExecRequest, signal: AbortSignal): Promise<ExecOutcome>;
+  /** Starts a command with streams of its own; it ends by itself, or with its container. */
+  execStreaming(request: StreamingExecRequest, signal: AbortSignal): Promise<StartOutcome>;
+  /** A connection to `localhost:port` as the pod sees it; fails with `StatusError`, in containerd's words. */
+  connect(sandboxId: string, port: number, signal: AbortSignal): Promise<Socket>;
   /** Gives back what `prepare` took. */
   discard(id: string): Promise<void>;
   /** Ends every process. */

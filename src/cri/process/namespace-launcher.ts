@@ -1,14 +1,14 @@
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
+import type net from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import { StatusError, invariant } from '../../base/status-error.ts';
 import type { PodSandboxConfig } from '../runtime.ts';
 import type { CommandFailure } from '../start-error.ts';
-import { boundedOutput } from './bounded-output.ts';
 import { ContainerRoots, makeSkeleton } from './container-root.ts';
-import { FifoPool, openFifo } from './fifo-pool.ts';
+import { FifoPool } from './fifo-pool.ts';
 import type {
   ContainerLaunch,
   ExecOutcome,
@@ -17,20 +17,23 @@ import type {
   LaunchedProcess,
   Launcher,
   StartOutcome,
+  StreamingExecRequest,
 } from './launcher.ts';
-import { findCommandFunction, launcherScript } from './launcher-script.ts';
+import { openLaunchStreams, type LaunchStreams } from './launch-streams.ts';
+import { launcherScript } from './launcher-script.ts';
+import { commandFailure, NamespaceExecs } from './namespace-execs.ts';
+import { connectHere, PodConnector } from './pod-connector.ts';
 import type { PodNetwork } from './pod-network.ts';
 import { SandboxNamespaces } from './sandbox-namespaces.ts';
 import { ShellChannel } from './shell-channel.ts';
-import { shellWord, shellWords } from './shell-quote.ts';
+import { shellWords } from './shell-quote.ts';
 import { findShellTools, systemPath } from './shell-tools.ts';
-import { identityPrefix, type ScriptMode, type ShellTools } from './start-script.ts';
+import type { ScriptMode, ShellTools } from './start-script.ts';
+import { within } from './within.ts';
 
 const helloMsMax = 2_000; // usually 10 ms
 const startMsMax = 10_000; // usually 5 ms; set-up that takes longer has failed in a way that nobody could report
 const exitCheckMs = 2_000; // after SIGKILL: time for the container's own shell to report the end
-const execDrainMsMax = 100; // after an exec ended: what it left behind may keep its output open
-const execKillMsMax = 1_000; // for the end of a killed exec to be reported
 
 const ownNetworkReason = 'pods reach this machine and each other, but nothing beyond, unless hostNetwork is true';
 
@@ -39,12 +42,6 @@ interface RunningContainer {
   isStarted: boolean; // its shell says that the command is about to be executed
   failure: string | undefined;
   onStarted: () => void;
-  onExited: (exitCode: number) => void;
-}
-
-interface RunningExec {
-  shellPid: number | undefined; // of the shell that waits for it
-  isUnwanted: boolean; // to be ended as soon as its shell is known
   onExited: (exitCode: number) => void;
 }
 
@@ -66,6 +63,7 @@ export interface NamespaceLauncherDeps {
 export class NamespaceLauncher implements Launcher {
   readonly ended: Promise<void>;
   readonly #clock: Clock;
+  readonly #directory: string;
   readonly #as: 'root' | 'user';
   readonly #channel: ShellChannel;
   readonly #mode: ScriptMode;
@@ -73,10 +71,10 @@ export class NamespaceLauncher implements Launcher {
   readonly #fifos: FifoPool;
   readonly #sandboxes: SandboxNamespaces;
   readonly #containers = new Map<string, RunningContainer>(); // from start to exit
-  readonly #execs = new Map<string, RunningExec>(); // from start to exit
+  readonly #execs: NamespaceExecs;
+  readonly #connector: PodConnector;
   readonly #replies = new Map<string, (status: string) => void>(); // by the first two words of the message
   readonly #closing = new AbortController();
-  #execCount = 0;
   #networkReason = '';
 
   /** Resolves to the reason if the kernel or this machine does not permit it. */
@@ -127,6 +125,7 @@ export class NamespaceLauncher implements Launcher {
     mode: ScriptMode,
   ) {
     this.#clock = deps.clock;
+    this.#directory = options.directory;
     this.#roots = new ContainerRoots(options.directory, mode);
     this.#as = options.as;
     this.#channel = channel;
@@ -142,6 +141,17 @@ export class NamespaceLauncher implements Launcher {
       send: (line) => this.#channel.send(line),
       errorText: () => this.#channel.errorText,
     });
+    this.#execs = new NamespaceExecs({
+      clock: deps.clock,
+      mode,
+      fifos: this.#fifos,
+      send: (line) => {
+        if (!channel.isEnded) channel.send(line);
+      },
+      containerDirectory: (id) => this.#roots.directoryOf(id),
+      enterFlags: (sandboxId) => this.#sandboxes.enterFlags(sandboxId),
+    });
+    this.#connector = new PodConnector(mode.tools.nsenter);
   }
 
   get pid(): number {
@@ -171,6 +181,7 @@ export class NamespaceLauncher implements Launcher {
   }
 
   async closeSandbox(id: string): Promise<void> {
+    this.#connector.close(id);
     this.#sandboxes.close(id);
   }
 
@@ -195,42 +206,41 @@ export class NamespaceLauncher implements Launcher {
 
   async start(launch: ContainerLaunch): Promise<StartOutcome> {
     const enter = this.#sandboxes.enterWords(launch.podSandboxId);
-    const [out, err] = [await this.#fifos.take(), await this.#fifos.take()];
-    const stdin = launch.stdinOpen ? await this.#fifos.take() : '';
-    const stdout = openFifo(out);
-    const stderr = openFifo(err);
-    this.#giveBackAtEnd(stdout, out);
-    this.#giveBackAtEnd(stderr, err);
+    const streams = await openLaunchStreams({ clock: this.#clock, fifos: this.#fifos }, launch);
+    const { paths } = streams;
     let onStarted: () => void = () => {};
     let onExited: (exitCode: number) => void = () => {};
     const started = new Promise<void>((resolve) => (onStarted = resolve));
     const exited = new Promise<number>((resolve) => (onExited = resolve));
     const container: RunningContainer = { pid: undefined, isStarted: false, failure: undefined, onStarted, onExited };
     this.#containers.set(launch.id, container);
-    this.#channel.send(`c_start ${shellWords([launch.id, enter, out, err, stdin])}`);
-    const outcome = await this.#within(startMsMax, 'cri.process.start', Promise.race([started, exited]));
+    this.#channel.send(`c_start ${shellWords([launch.id, enter, paths.out, paths.err, paths.in])}`);
+    const outcome = await within(this.#clock, startMsMax, 'cri.process.start', Promise.race([started, exited]));
+    streams.onOpened();
     if (outcome.kind === 'inTime' && outcome.value === undefined) {
       const { pid } = container;
       invariant(pid !== undefined, `container ${launch.id} started without a process id`);
-      return { kind: 'started', process: this.#processOf(launch.id, pid, stdout, stderr, exited) };
+      return { kind: 'started', process: this.#processOf(launch.id, pid, streams, exited) };
     }
     this.#containers.delete(launch.id);
-    stdout.destroy();
-    stderr.destroy();
+    streams.destroy();
     return { kind: 'failed', failure: await this.#failureOf(launch, container.failure) };
   }
 
-  async exec(request: ExecRequest, signal: AbortSignal): Promise<ExecOutcome> {
-    const outcome = await this.#exec(request, signal);
-    if (outcome.kind !== 'exited' || (outcome.exitCode !== 127 && outcome.exitCode !== 126)) return outcome;
-    // Was it the command's own exit code, or could it not be executed?
-    const word = request.command[0] ?? '';
-    const script = `${findCommandFunction}find_command "$1"; echo "$failure"`;
-    const command = [this.#mode.tools.shell, '-c', script, 'livelet', word];
-    const check = await this.#exec({ ...request, command }, signal);
-    const kind = check.kind === 'exited' ? new TextDecoder().decode(check.stdout).trim() : '';
-    const failure = commandFailure(kind, word);
-    return failure === undefined ? outcome : { kind: 'failed', failure };
+  exec(request: ExecRequest, signal: AbortSignal): Promise<ExecOutcome> {
+    return this.#execs.exec(request, signal);
+  }
+
+  execStreaming(request: StreamingExecRequest, signal: AbortSignal): Promise<StartOutcome> {
+    return this.#execs.execStreaming(request, signal);
+  }
+
+  connect(sandboxId: string, port: number, signal: AbortSignal): Promise<net.Socket> {
+    const file = this.#sandboxes.networkFile(sandboxId);
+    if (file === undefined) return connectHere(sandboxId, port, signal);
+    // The namespaces are mounted where only the launcher and its children see them.
+    const root = `/proc/${this.pid}/root`;
+    return this.#connector.connect(sandboxId, `${root}${path.join(this.#directory, file)}`, port, signal);
   }
 
   async discard(id: string): Promise<void> {
@@ -239,6 +249,7 @@ export class NamespaceLauncher implements Launcher {
 
   async close(): Promise<void> {
     this.#closing.abort(new Error('the process launcher was closed'));
+    this.#connector.closeAll();
     await this.#channel.close();
     await this.#sandboxes.release();
   }
@@ -264,16 +275,14 @@ export class NamespaceLauncher implements Launcher {
       case 'exit':
         this.#onContainerExit(id, Number(value));
         return;
-      case 'xpid': {
-        const exec = this.#execs.get(id);
-        if (exec === undefined) return;
-        exec.shellPid = Number(value);
-        this.#endUnwanted(exec);
+      case 'xpid':
+        this.#execs.onShell(id, Number(value));
         return;
-      }
+      case 'xopen':
+        this.#execs.onOpened(id);
+        return;
       case 'xexit':
-        this.#execs.get(id)?.onExited(Number(value));
-        this.#execs.delete(id);
+        this.#execs.onExited(id, Number(value));
         return;
       default: {
         const reply = `${kind} ${id}`;
@@ -286,8 +295,7 @@ export class NamespaceLauncher implements Launcher {
   /** The launcher is gone, and so is everything it started. */
   onEnd(): void {
     for (const id of this.#containers.keys()) this.#onContainerExit(id, 137);
-    for (const exec of this.#execs.values()) exec.onExited(137);
-    this.#execs.clear();
+    this.#execs.onEnd();
     for (const reply of this.#replies.values()) reply('ended');
     this.#replies.clear();
   }
@@ -299,48 +307,25 @@ export class NamespaceLauncher implements Launcher {
     return new Promise((resolve) => this.#replies.set(reply, resolve));
   }
 
-  async #within<T>(
-    delayMs: number,
-    name: string,
-    promise: Promise<T>,
-  ): Promise<{ readonly kind: 'inTime'; readonly value: T } | { readonly kind: 'late' }> {
-    const timer = new AbortController();
-    const late = this.#clock.sleep(delayMs, name, timer.signal).then(
-      () => ({ kind: 'late' }) as const,
-      () => ({ kind: 'late' }) as const, // aborted below: nobody looks any more
-    );
-    const outcome = await Promise.race([promise.then((value) => ({ kind: 'inTime', value }) as const), late]);
-    timer.abort();
-    return outcome;
-  }
-
-  #giveBackAtEnd(stream: ReturnType<typeof openFifo>, fifo: string): void {
-    let hasEnded = false;
-    stream.once('end', () => (hasEnded = true));
-    stream.once('close', () => (hasEnded ? this.#fifos.giveBack(fifo) : this.#fifos.discard(fifo)));
-  }
-
   #onContainerExit(id: string, exitCode: number): void {
     const container = this.#containers.get(id);
     this.#containers.delete(id);
     container?.onExited(exitCode);
   }
 
-  #processOf(
-    id: string,
-    pid: number,
-    stdout: LaunchedProcess['stdout'],
-    stderr: LaunchedProcess['stderr'],
-    exited: Promise<number>,
-  ): LaunchedProcess {
+  #processOf(id: string, pid: number, streams: LaunchStreams, exited: Promise<number>): LaunchedProcess {
+    const { stdin, stdout, stderr, terminal } = streams;
+    void exited.then(() => stdin?.destroy());
     const kill = (signalNumber: number): void => {
       if (this.#containers.has(id) && !this.#channel.isEnded) this.#channel.send(`kill -${signalNumber} ${pid}`);
     };
     return {
       pid,
       machinePid: undefined, // it ends with the launcher
+      stdin,
       stdout,
       stderr,
+      terminal,
       exited,
       signal: kill,
       kill: () => {
@@ -363,80 +348,6 @@ export class NamespaceLauncher implements Launcher {
     const text = await fsp.readFile(setupError, 'utf8').catch(() => ''); // it failed before it could write there
     return { kind: 'setup', text: text.trim() || this.#channel.errorText || 'the launcher did not start it' };
   }
-
-  async #exec(request: ExecRequest, signal: AbortSignal): Promise<ExecOutcome> {
-    signal.throwIfAborted();
-    const [out, err] = [await this.#fifos.take(), await this.#fifos.take()];
-    const [stdoutSocket, stderrSocket] = [openFifo(out), openFifo(err)];
-    this.#giveBackAtEnd(stdoutSocket, out);
-    this.#giveBackAtEnd(stderrSocket, err);
-    const [stdout, stderr] = [boundedOutput(stdoutSocket), boundedOutput(stderrSocket)];
-    const id = String(this.#execCount++);
-    const running: RunningExec = { shellPid: undefined, isUnwanted: false, onExited: () => {} };
-    const exited = new Promise<number>((resolve) => (running.onExited = resolve));
-    this.#execs.set(id, running);
-    try {
-      this.#channel.send(this.#execLine(id, request, out, err));
-      const code = await this.#untilTimeoutOrAbort(exited, request.timeoutMs, signal);
-      if (code === undefined) {
-        running.isUnwanted = true;
-        this.#endUnwanted(running);
-        await this.#within(execKillMsMax, 'cri.process.execKill', exited);
-        signal.throwIfAborted();
-        return { kind: 'timedOut' };
-      }
-      await this.#within(execDrainMsMax, 'cri.process.execDrain', Promise.all([stdout.ended, stderr.ended]));
-      return { kind: 'exited', exitCode: code, stdout: stdout.bytes(), stderr: stderr.bytes() };
-    } finally {
-      stdoutSocket.destroy();
-      stderrSocket.destroy();
-    }
-  }
-
-  #endUnwanted({ isUnwanted, shellPid }: RunningExec): void {
-    if (isUnwanted && shellPid !== undefined && !this.#channel.isEnded) this.#channel.send(`c_xkill ${shellPid}`);
-  }
-
-  /** `undefined`: not in time, or aborted. */
-  async #untilTimeoutOrAbort(
-    exited: Promise<number>,
-    timeoutMs: number,
-    signal: AbortSignal,
-  ): Promise<number | undefined> {
-    let onAbort: () => void = () => {};
-    const aborted = new Promise<undefined>((resolve) => {
-      onAbort = () => resolve(undefined);
-      signal.addEventListener('abort', onAbort, { once: true });
-    });
-    try {
-      const ended = Promise.race([exited, aborted]);
-      if (timeoutMs <= 0) return await ended;
-      const outcome = await this.#within(timeoutMs, 'cri.process.execTimeout', ended);
-      return outcome.kind === 'inTime' ? outcome.value : undefined;
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
-  }
-
-  #execLine(id: string, request: ExecRequest, out: string, err: string): string {
-    const { container, process, command } = request;
-    const envFile = shellWord(path.join(this.#roots.directoryOf(container.id), 'env.sh'));
-    const { tools } = this.#mode;
-    const namespaces = ['--pid', '--mount', ...this.#sandboxes.enterFlags(container.podSandboxId)];
-    const enter = [tools.nsenter, '--target', String(process.pid), ...namespaces, '--'];
-    const inDirectory =
-      container.workingDir === '/' ? [] : [tools.shell, '-c', 'cd "$0" && exec "$@"', container.workingDir];
-    const prefix = identityPrefix(container, this.#mode);
-    const words = [shellWords([...enter, ...inDirectory]), prefix, shellWords(command)].join(' ');
-    // A newline cannot stand in a line: the launcher has one in $nl.
-    const inner = `. ${envFile}; exec ${words} </dev/null >${shellWord(out)} 2>${shellWord(err)}`;
-    const line = `( ( ${inner} ); echo "xexit ${id} $?" ) & echo "xpid ${id} $!"`;
-    return line.replaceAll('\n', `'"$nl"'`);
-  }
-}
-
-function commandFailure(kind: string, word: string): CommandFailure | undefined {
-  return kind === 'notFound' || kind === 'noSuchFile' || kind === 'notExecutable' ? { kind, word } : undefined;
 }
 
 function launcherCommand(tools: ShellTools, options: NamespaceLauncherOptions): readonly [string, ...string[]] {

@@ -5,8 +5,9 @@ import type { TaskScope } from '../../base/task-scope.ts';
 import type { ContainerEventKind, ContainerRuntimeState, RuntimeContainerStatus } from '../runtime.ts';
 import { startErrorText } from '../start-error.ts';
 import { untilAborted } from '../until-aborted.ts';
+import { Attachers } from './attachers.ts';
 import type { CgroupLimits } from './cgroups.ts';
-import { ContainerLog, type ContainerLogDeps } from './container-log.ts';
+import { ContainerLog, type ContainerLogDeps, type LogTee } from './container-log.ts';
 import type { ContainerLaunch, LaunchedProcess, Launcher } from './launcher.ts';
 import { processIdentity } from './leftovers.ts';
 import type { ContainerRecord, RecordedState } from './records.ts';
@@ -47,6 +48,8 @@ export interface ProcessContainerDeps extends ContainerLogDeps {
 export class ProcessContainer {
   readonly #deps: ProcessContainerDeps;
   readonly #base: Omit<ContainerRecord, 'state'>;
+  /** Those who see its output as it comes. */
+  readonly attachers: Attachers;
   #state: State;
   #hasStopSignal = false; // the stop signal was sent
 
@@ -55,6 +58,7 @@ export class ProcessContainer {
     invariant(state.kind !== 'running', `container ${record.id} was made running`);
     this.#deps = deps;
     this.#base = base;
+    this.attachers = new Attachers(deps.clock);
     this.#state = state;
   }
 
@@ -160,8 +164,10 @@ export class ProcessContainer {
       const outcome = await launcher.start(launch, signal);
       if (outcome.kind === 'failed') throw new StatusError('InternalError', startErrorText(outcome.failure));
       const { process } = outcome;
-      log.attach(process.stdout, 'stdout');
-      log.attach(process.stderr, 'stderr');
+      const { attachers } = this;
+      const tee: LogTee = (stream, bytes) => attachers.push(stream, bytes);
+      log.attach(process.stdout, 'stdout', tee);
+      if (process.stderr !== undefined) log.attach(process.stderr, 'stderr', tee);
       const startedWallMs = clock.wallMs();
       const ended = this.#watch(process, log, startedWallMs, cgroup);
       this.#state = { kind: 'running', process, log, startedWallMs, ended };
@@ -189,13 +195,16 @@ export class ProcessContainer {
     cgroup: CgroupLimits | undefined,
   ): Promise<void> {
     const exitCode = await process.exited;
+    this.attachers.stopHolding();
     const finishedWallMs = this.#deps.clock.wallMs();
-    const sources: readonly Readable[] = [process.stdout, process.stderr];
+    const sources: readonly Readable[] = [process.stdout, ...(process.stderr === undefined ? [] : [process.stderr])];
     try {
       await log.close(sources); // what it has said must be readable once it is known to have ended
     } catch (error) {
       this.#deps.log.warn('containerLogLost', { file: this.#base.logFile, error: messageOf(error) });
     }
+    this.attachers.end();
+    this.attachers.end();
     const isOom = exitCode === 137 && cgroup?.wasOomKilled() === true;
     cgroup?.remove();
     const reason = isOom ? 'OOMKilled' : exitCode === 0 ? 'Completed' : 'Error';

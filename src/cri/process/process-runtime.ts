@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
+import type { ByteStream } from '../../base/byte-stream.ts';
 import type { Clock } from '../../base/clock.ts';
 import { randomHex, type Entropy } from '../../base/entropy.ts';
 import type { Log } from '../../base/log.ts';
@@ -18,22 +19,26 @@ import {
   type PodSandboxConfig,
   type PodSandboxStatus,
   type PulledImage,
+  type RemoteStreams,
   type RuntimeCondition,
   type RuntimeContainerStatus,
   type RuntimeImage,
   type RuntimeVersion,
 } from '../runtime.ts';
-import { execErrorText } from '../start-error.ts';
+import { execErrorText, type CommandFailure } from '../start-error.ts';
 import { makeApplets } from './applets.ts';
 import { hasLimits, makeCgroup, removeCgroup, type CgroupLimits } from './cgroups.ts';
+import { attachStreams } from './attachers.ts';
 import { containerLaunch, unenforcedOf } from './container-launch.ts';
 import { HostPorts } from './host-ports.ts';
 import { ProcessImages, type ResolvedImage } from './images.ts';
-import type { ContainerLaunch, Isolation, Launcher } from './launcher.ts';
+import { joinStreams } from './join-streams.ts';
+import type { ContainerLaunch, ExecTarget, Isolation, Launcher } from './launcher.ts';
 import { endLeftover, endLeftoverLauncher } from './leftovers.ts';
 import { LogClock } from './log-clock.ts';
 import { openLauncher, type LauncherChoice } from './open-launcher.ts';
 import { ProcessContainer, type ProcessContainerDeps } from './process-container.ts';
+import { runWithStreams, type StreamDeps } from './process-streams.ts';
 import { Records, type ContainerRecord, type SandboxRecord } from './records.ts';
 import { refuseImpossibleSandbox, resolvConfTarget, resolvConfText } from './sandbox-files.ts';
 import { stopSignalNumber } from './stop-signal.ts';
@@ -91,6 +96,7 @@ export class ProcessRuntime implements ContainerRuntime {
   readonly #events = new ContainerEvents();
   readonly #hostPorts = new HostPorts();
   readonly #containerDeps: ProcessContainerDeps;
+  readonly #streamDeps: StreamDeps;
   readonly #sandboxes = new Map<string, Sandbox>();
   readonly #containers = new Map<string, ProcessContainer>();
   readonly #prepared = new Map<string, Prepared>(); // containers that can still be started, or that run
@@ -138,6 +144,7 @@ export class ProcessRuntime implements ContainerRuntime {
       emit: (kind, container) => this.#emit(kind, container),
       save: (record) => this.#save(record),
     };
+    this.#streamDeps = { clock: deps.clock, scope: this.#scope };
     fs.mkdirSync(this.#binDirectory, { recursive: true });
     replaceLink(process.execPath, path.join(this.#binDirectory, 'node'));
     this.#scope.start((scopeSignal) => this.#watchLauncher(launcher, scopeSignal));
@@ -332,21 +339,17 @@ export class ProcessRuntime implements ContainerRuntime {
     timeoutMs: number,
     signal: AbortSignal,
   ): Promise<ExecSyncResult> {
-    const container = this.#container(containerId);
-    const { runningProcess } = container;
-    const launch = this.#prepared.get(containerId)?.launch;
-    if (launch === undefined) throw new StatusError('Conflict', `container ${containerId} is not running`);
-    if (command.length === 0) throw new StatusError('BadRequest', 'exec: no command');
-    const request = { container: launch, process: runningProcess, command, timeoutMs };
+    const request = { ...this.#execTarget(containerId, command), timeoutMs };
     const outcome = await systemErrorsTold(async () => await this.#launcher.exec(request, signal));
     switch (outcome.kind) {
       case 'exited':
-        if (outcome.exitCode !== 0) void container.runningProcess; // fails if the container has ended under the command
+        // Fails if the container has ended under the command.
+        if (outcome.exitCode !== 0) void this.#container(containerId).runningProcess;
         return outcome;
       case 'timedOut':
         throw new ExecTimeoutError(`command ${JSON.stringify(command.join(' '))} timed out after ${timeoutMs} ms`);
       case 'failed':
-        throw new StatusError('InternalError', execErrorText(randomHex(this.#deps.entropy, 32), outcome.failure));
+        throw this.#execError(outcome.failure);
       default:
         return unreachable(outcome);
     }
@@ -357,17 +360,38 @@ export class ProcessRuntime implements ContainerRuntime {
     return this.#images.register(image, directory);
   }
 
-  // Streams come with the next step of this runtime.
-  exec(): Promise<number> {
-    return Promise.reject(new StatusError('MethodNotAllowed', 'exec is not supported by this runtime yet'));
+  async exec(
+    containerId: string,
+    { command, tty }: { readonly command: readonly string[]; readonly tty: boolean },
+    streams: RemoteStreams,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const target = this.#execTarget(containerId, command);
+    return await systemErrorsTold(async () => {
+      const request = { ...target, stdinOpen: streams.stdin !== undefined, tty };
+      const outcome = await this.#launcher.execStreaming(request, signal);
+      if (outcome.kind === 'failed') throw this.#execError(outcome.failure);
+      return await runWithStreams(this.#streamDeps, outcome.process, streams, signal);
+    });
   }
 
-  attach(): Promise<void> {
-    return Promise.reject(new StatusError('MethodNotAllowed', 'attach is not supported by this runtime yet'));
+  async attach(
+    containerId: string,
+    _options: { readonly tty: boolean },
+    streams: RemoteStreams,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const container = this.#container(containerId);
+    const { stdinOnce } = container.record.config;
+    await attachStreams(container.runningProcess, container.attachers, stdinOnce, streams, signal);
   }
 
-  portForward(): Promise<void> {
-    return Promise.reject(new StatusError('MethodNotAllowed', 'port-forward is not supported by this runtime yet'));
+  async portForward(podSandboxId: string, port: number, stream: ByteStream, signal: AbortSignal): Promise<void> {
+    const { record } = this.#sandbox(podSandboxId);
+    if (record.state !== 'ready') {
+      throw new StatusError('Conflict', `sandbox container ${JSON.stringify(podSandboxId)} is not running`);
+    }
+    await joinStreams(await this.#launcher.connect(podSandboxId, port, signal), stream, signal);
   }
 
   async listImages(): Promise<readonly RuntimeImage[]> {
@@ -422,6 +446,18 @@ export class ProcessRuntime implements ContainerRuntime {
       );
     }
     return container;
+  }
+
+  #execTarget(containerId: string, command: readonly string[]): ExecTarget {
+    const { runningProcess } = this.#container(containerId);
+    const launch = this.#prepared.get(containerId)?.launch;
+    if (launch === undefined) throw new StatusError('Conflict', `container ${containerId} is not running`);
+    if (command.length === 0) throw new StatusError('BadRequest', 'exec: no command');
+    return { container: launch, process: runningProcess, command };
+  }
+
+  #execError(failure: CommandFailure): StatusError {
+    return new StatusError('InternalError', execErrorText(randomHex(this.#deps.entropy, 32), failure));
   }
 
   #emit(kind: ContainerEventKind, container: ProcessContainer): void {

@@ -85,6 +85,12 @@ export class SandboxNamespaces {
     return flags.length === 0 ? '' : `nsenter ${flags.join(' ')}`;
   }
 
+  /** Of the pod's network namespace, in the launcher's directory; `undefined`: it has the machine's network. */
+  networkFile(sandboxId: string): string | undefined {
+    const namespaces = this.#open.get(sandboxId)?.namespaces;
+    return namespaces?.address === undefined ? undefined : `ns/${namespaces.name}.net`;
+  }
+
   /** Which of a container's namespaces are its pod's: `--net`, `--ipc`, `--uts`. */
   enterFlags(sandboxId: string): readonly string[] {
     const sandbox = this.#open.get(sandboxId);

@@ -20,7 +20,18 @@ export function findTool(name: string): string {
 
 /** The tools that namespaces need, or the name of the first that is missing. */
 export function findShellTools(): ShellTools | string {
-  for (const name of ['sh', 'unshare', 'setpriv', 'nsenter', 'mount', 'umount', 'pivot_root', 'mkfifo', 'env']) {
+  for (const name of [
+    'sh',
+    'unshare',
+    'setpriv',
+    'nsenter',
+    'mount',
+    'umount',
+    'pivot_root',
+    'mkfifo',
+    'env',
+    'setsid',
+  ]) {
     if (findTool(name) === '') return name;
   }
   return {
@@ -28,6 +39,7 @@ export function findShellTools(): ShellTools | string {
     setpriv: findTool('setpriv'),
     nsenter: findTool('nsenter'),
     env: findTool('env'),
+    setsid: findTool('setsid'),
     hostname: findTool('hostname'),
   };
 }

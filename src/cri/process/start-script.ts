@@ -10,6 +10,7 @@ export interface ShellTools {
   readonly setpriv: string;
   readonly nsenter: string;
   readonly env: string;
+  readonly setsid: string;
   /** Empty: there is none. */
   readonly hostname: string;
 }
@@ -58,10 +59,11 @@ function startScriptOf(launch: ContainerLaunch, containerDir: string, rootTable:
     findCommandFunction,
     `fail() { echo "fail ${launch.id} $1"; exit 128; }\n`,
     'exec 2>setup.err || exit 128\n',
-    `exec 4>"$2" 5>"$3" ${launch.stdinOpen ? '3<>"$4"' : '3</dev/null'} || fail setup\n`,
+    launch.tty ? 'exec 3<>"$2" 4>&3 5>&3 || fail setup\n' : openStreams(launch.stdinOpen),
     launch.hostname === '' ? '' : setHostname(launch.hostname, mode),
     mode.files === 'binds' ? newRoot : '',
     `mount -n -a -T ../../${rootTable} || fail setup\n`,
+    launch.tty ? showTerminal : '',
     'pivot_root ../../root ../../root/.livelet/old || fail setup\ncd / || fail setup\n',
     mountVolumes([...launch.imageMounts, ...launch.mounts], `${oldRoot}${containerDir}/volumes.tab`),
     `umount -n -l ${oldRoot} || fail setup\n`,
@@ -73,10 +75,17 @@ function startScriptOf(launch: ContainerLaunch, containerDir: string, rootTable:
     `find_command ${shellWord(launch.argv[0] ?? '')}\n[ -z "$failure" ] || fail "$failure"\n`,
     'unset failure directory saved_ifs PWD OLDPWD SHLVL\n',
     `echo "started ${launch.id}"\nexec 0<&3 1>&4 2>&5 3<&- 4>&- 5>&-\n`,
-    `exec ${identityPrefix(launch, mode)} ${shellWords(launch.argv)}\n`,
+    `exec ${launch.tty ? `${mode.tools.setsid} --ctty ` : ''}${identityPrefix(launch, mode)} ${shellWords(launch.argv)}\n`,
   ];
   return parts.join('');
 }
+
+function openStreams(stdinOpen: boolean): string {
+  return `exec 4>"$2" 5>"$3" ${stdinOpen ? '3<"$4"' : '3</dev/null'} || fail setup\n`;
+}
+
+/** The terminal is one of this machine: where programs look for its name, they find it as a container's console. */
+const showTerminal = ': > ../../root/dev/console && mount -n --bind "$2" ../../root/dev/console || fail setup\n';
 
 const newRoot = 'mount -n -t tmpfs -o mode=755 root ../../root && cp -RP ../../skeleton/. ../../root/ || fail setup\n';
 
