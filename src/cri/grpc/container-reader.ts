@@ -69,7 +69,7 @@ export class ContainerReader {
     );
     if (answer.status === undefined)
       throw new StatusError('InternalError', `the runtime says nothing of sandbox ${id}`);
-    const status = sandboxStatusOf(answer.status);
+    const status = this.#withoutOwner(sandboxStatusOf(answer.status));
     // One that has no address yet may get one.
     if (status.state === 'notReady' || status.networkMode === 'node' || status.ips.length > 0) {
       this.#sandboxes.set(id, status);
@@ -111,7 +111,7 @@ export class ContainerReader {
       this.#rpc.runtime.containerStatus({ containerId: id }, options),
     );
     if (answer.status === undefined) throw new StatusError('InternalError', `the runtime says nothing of ${id}`);
-    const status = containerStatusOf(answer.status, podSandboxId);
+    const status = this.#withoutOwner(containerStatusOf(answer.status, podSandboxId));
     this.#containers.set(id, { podSandboxId, status });
     return status;
   }
@@ -122,6 +122,12 @@ export class ContainerReader {
     if (known !== undefined) return known;
     const [item] = await this.#listContainers({ id }, signal);
     return item?.podSandboxId ?? '';
+  }
+
+  /** It shows what it was made with. */
+  #withoutOwner<T extends { readonly labels: Readonly<Record<string, string>> }>(status: T): T {
+    const labels = Object.entries(status.labels).filter(([key]) => this.#ownLabels[key] === undefined);
+    return { ...status, labels: Object.fromEntries(labels) };
   }
 
   #selectorOf(podUid: string | undefined): Record<string, string> {
