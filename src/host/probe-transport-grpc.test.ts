@@ -1,5 +1,9 @@
 /** Health checks against the real gRPC library, and against servers that are no gRPC. Real time, and little of it. */
-import * as grpc from '@grpc/grpc-js';
+import { create, createFileRegistry } from '@bufbuild/protobuf';
+import type { GenService } from '@bufbuild/protobuf/codegenv2';
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http2 from 'node:http2';
@@ -15,35 +19,41 @@ const userAgent = 'kube-probe/1.34';
 const check = (port: number, service = '', timeoutMs = 2_000): Promise<GrpcHealthReply> =>
   transport.grpcHealth({ host: '127.0.0.1', port, service, userAgent }, timeoutMs, signal);
 
-type HealthHandler = grpc.handleUnaryCall<{ readonly service: string }, number>;
+type HealthHandler = (service: string, userAgent: string | null) => number | Promise<number>;
 
-/** The health service as the library serves it; the message is one string in, one enum out. */
-const healthService: grpc.ServiceDefinition<{ check: HealthHandler }> = {
-  check: {
-    path: '/grpc.health.v1.Health/Check',
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: () => Buffer.alloc(0),
-    // One field in front of the name: its number, then its length in one or two bytes.
-    requestDeserialize: (bytes: Buffer) => ({ service: bytes.toString('utf8', (bytes[1] ?? 0) < 0x80 ? 2 : 3) }),
-    responseSerialize: (status: number) => (status === 0 ? Buffer.alloc(0) : Buffer.from([0x08, status])),
-    responseDeserialize: (bytes: Buffer) => bytes[1] ?? 0,
-  },
-} as never; // the library's types ask for an index signature that its own definitions do not have
+/** The health service as the library knows it: one string in, one enum out. */
+const health = createFileRegistry(
+  create(FileDescriptorProtoSchema, {
+    name: 'health.proto',
+    package: 'grpc.health.v1',
+    syntax: 'proto3',
+    messageType: [
+      { name: 'Request', field: [{ name: 'service', number: 1, type: 9, label: 1, jsonName: 'service' }] },
+      { name: 'Response', field: [{ name: 'status', number: 1, type: 5, label: 1, jsonName: 'status' }] },
+    ],
+    service: [
+      {
+        name: 'Health',
+        method: [{ name: 'Check', inputType: '.grpc.health.v1.Request', outputType: '.grpc.health.v1.Response' }],
+      },
+    ],
+  }),
+  () => undefined,
+).getService('grpc.health.v1.Health');
 
+/** `undefined`: the service is there, but not its method. */
 async function withGrpc(handler: HealthHandler | undefined, body: (port: number) => Promise<void>): Promise<void> {
-  const server = new grpc.Server();
-  if (handler !== undefined) server.addService(healthService, { check: handler } as never);
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) =>
-      error === null ? resolve(bound) : reject(error),
+  assert.ok(health !== undefined);
+  const check = async (request: unknown, { requestHeader }: HandlerContext): Promise<object> => {
+    const { service } = request as { readonly service: string };
+    return { status: await handler?.(service, requestHeader.get('user-agent')) };
+  };
+  const routes = (router: ConnectRouter): void =>
+    void router.service(
+      health as GenService<Record<string, never>>,
+      (handler === undefined ? {} : { check }) as object,
     );
-  });
-  try {
-    await body(port);
-  } finally {
-    server.forceShutdown();
-  }
+  await withNet(http2.createServer(connectNodeAdapter({ routes })), body);
 }
 
 async function withNet(server: net.Server, body: (port: number) => Promise<void>): Promise<void> {
@@ -68,11 +78,10 @@ test('every serving status comes back by its name', async () => {
   const asked: string[] = [];
   const agents: unknown[] = [];
   const statuses: Readonly<Record<string, number>> = { '': 1, sick: 2, ['long'.repeat(50)]: 0, strange: 3, odd: 9 };
-  const handler: HealthHandler = (call, answer) => {
-    const { service } = call.request;
+  const handler: HealthHandler = (service, agent) => {
     asked.push(service);
-    agents.push(call.metadata.get('user-agent')[0]);
-    answer(null, statuses[service] ?? 0);
+    agents.push(agent);
+    return statuses[service] ?? 0;
   };
   await withGrpc(handler, async (port) => {
     assert.deepEqual(await check(port), { kind: 'response', status: 'SERVING' });
@@ -86,8 +95,9 @@ test('every serving status comes back by its name', async () => {
 });
 
 test('errors of the call have code and message', async () => {
-  const handler: HealthHandler = (_call, answer) =>
-    answer({ code: grpc.status.NOT_FOUND, details: 'unknown service: "grün" 100%' }, null);
+  const handler: HealthHandler = () => {
+    throw new ConnectError('unknown service: "grün" 100%', Code.NotFound);
+  };
   await withGrpc(handler, async (port) => {
     assert.deepEqual(await check(port, 'x'), {
       kind: 'rpcError',
@@ -105,11 +115,13 @@ test('errors of the call have code and message', async () => {
 
 test('a call that does not end in time is told apart from a dial that does not', async () => {
   await withGrpc(
-    () => undefined,
+    () => new Promise<never>(() => {}),
     async (port) => assert.deepEqual(await check(port, '', 150), { kind: 'rpcTimeout' }),
   );
   await withGrpc(
-    (_call, answer) => answer({ code: grpc.status.DEADLINE_EXCEEDED, details: 'Deadline exceeded' }, null),
+    () => {
+      throw new ConnectError('Deadline exceeded', Code.DeadlineExceeded);
+    },
     async (port) => assert.deepEqual(await check(port), { kind: 'rpcTimeout' }, 'the server was quicker to notice'),
   );
   await withNet(
