@@ -41,8 +41,10 @@ test("Docker's JSON lines are read too, and what is no log line is passed over",
   assert.equal(parseLogLine(new TextEncoder().encode('{"broken')), undefined);
 });
 
-test('a last line without its end is not shown yet', async () => {
-  assert.equal(await read(`${stamp} stdout F one\n${stamp} stdout F tw`), 'one\n');
+test('a last line without its end is not shown yet, nor counted', async () => {
+  const stored = `${stamp} stdout F zero\n${stamp} stdout F one\n${stamp} stdout F tw`;
+  assert.equal(await read(stored), 'zero\none\n');
+  assert.equal(await read(stored, { tailLines: 1 }), 'one\n');
 });
 
 test('the tail of a log that is larger than what is read at a time', async () => {

@@ -153,18 +153,18 @@ class LogOutput {
   }
 }
 
-/** Where the last `linesMax` stored lines begin. */
+/** Where the last `linesMax` whole stored lines begin; one that is still being written, or for which there was no room, is more. */
 async function tailOffset(file: OpenFile, linesMax: number): Promise<number> {
   const { sizeBytes } = await file.stat();
   if (linesMax === 0) return sizeBytes;
-  let foundCount = 0; // newlines seen, but for one that ends the file
+  let foundCount = 0; // newlines
   for (let end = sizeBytes; end > 0;) {
     const start = Math.max(0, end - blockBytes);
     const block = await file.read(start, end - start);
     for (let at = block.length - 1; at >= 0; at--) {
-      if (block[at] !== 0x0a || start + at === sizeBytes - 1) continue;
+      if (block[at] !== 0x0a) continue;
       foundCount += 1;
-      if (foundCount === linesMax) return start + at + 1;
+      if (foundCount > linesMax) return start + at + 1;
     }
     end = start;
   }
