@@ -78,13 +78,18 @@ export async function removeOrphans(
     const podUid = labels[podLabels.podUid];
     if (podUid !== undefined && !isKnown(podUid) && !orphans.has(podUid)) orphans.set(podUid, podFromLabels(labels));
   }
-  const ends = [...orphans.values()].map((pod) => removeOrphan(context, pod, signal));
-  for (const result of await Promise.allSettled(ends)) {
-    if (result.status === 'fulfilled') continue;
-    if (signal.aborted || !(result.reason instanceof StatusError)) throw result.reason;
-    context.log.warn('orphanNotRemoved', { error: messageOf(result.reason) }); // the next round tries again
-  }
-  await removeOrphanDirectories(context, isKnown);
+  const left = new Set<string>(); // pod uids; they may run yet, and need their directories
+  const ends = [...orphans].map(async ([podUid, pod]) => {
+    try {
+      await removeOrphan(context, pod, signal);
+    } catch (error) {
+      if (signal.aborted || !(error instanceof StatusError)) throw error;
+      context.log.warn('orphanNotRemoved', { podUid, error: messageOf(error) }); // the next round tries again
+      left.add(podUid);
+    }
+  });
+  await Promise.all(ends);
+  await removeOrphanDirectories(context, (podUid) => isKnown(podUid) || left.has(podUid));
 }
 
 async function removeOrphan(context: NodeContext, pod: Pod, signal: AbortSignal): Promise<void> {

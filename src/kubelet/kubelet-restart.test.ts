@@ -206,6 +206,25 @@ test('containers of a pod that was deleted while no kubelet ran are ended and re
   await world.close();
 });
 
+test('an orphan that cannot be ended yet keeps its directories, and is tried again', async () => {
+  const world = await startKubeletWorld('stubborn-orphan');
+  const pod = await world.create('p', { volumes: [{ name: 'v', emptyDir: {} }] });
+  await world.clock.advance(1_000);
+  const volumes = `/var/lib/kubelet/pods/${pod.metadata?.uid}/volumes`;
+  await world.files.write(`${volumes}/kubernetes.io~empty-dir/v/data`, 'x', 0o644);
+  const restart = world.restartKubelet();
+  world.noted.failures.set('stopContainer', 'the shim does not answer');
+  await world.delete('p', 0);
+  await restart;
+  await world.clock.advance(15_000);
+  assert.equal(world.sim.runningContainers().length, 1);
+  assert.deepEqual(await world.files.list(volumes), ['kubernetes.io~empty-dir']);
+  world.noted.failures.clear();
+  await world.clock.advance(15_000);
+  assert.deepEqual([world.sim.runningContainers(), world.files.paths()], [[], []]);
+  await world.close();
+});
+
 test('a pod that ran to its end stays as it was', async () => {
   const world = await startKubeletWorld('terminal', { scripts: { once: { exit: { afterMs: 10, exitCode: 0 } } } });
   await world.create('p', { restartPolicy: 'Never', containers: [containerOf('c', 'once')] });
