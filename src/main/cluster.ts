@@ -84,8 +84,8 @@ export interface ClusterHandle {
    */
   stop(graceMs?: number): Promise<void>;
   /**
-   * Ends everything but the containers; resolves to how many run on. The next start with this `dataDir` takes them over as
-   * they are, as it does after this process was killed. Where they cannot outlive it (`runtime: 'process'`, or no
+   * Ends everything but the containers; resolves to how many run on. The next start with this `dataDir` takes them over
+   * as they are, as it does after this process was killed. Where they cannot outlive it (`runtime: 'process'`, or no
    * `dataDir` to come back to) this is `stop()`. Upstream: a kubelet that is stopped.
    */
   leave(): Promise<number>;

@@ -15,8 +15,8 @@ import type { RuntimeChoice } from './runtime-choice.ts';
 export type { NodeCheck } from '../host/node-check.ts';
 
 /**
- * What this machine has of what a node with this runtime needs, one thing each. `directory`: where the node's data would
- * be; its disk is looked at.
+ * What this machine has of what a node with this runtime needs, one thing each. `directory`: where the node's data
+ * would be; its disk is looked at.
  */
 export async function checkNode(
   runtime: RuntimeChoice,

@@ -39,7 +39,7 @@ describe('pods on containerd', { skip: skipWithoutContainerd(), concurrency: atA
   describe('environment and files', { concurrency: atATime }, environment);
   describe('limits and privileges', { concurrency: atATime }, privileges);
   describe('network', { concurrency: atATime }, network);
-  describe('a pod’s life', { concurrency: atATime }, life);
+  describe("a pod's life", { concurrency: atATime }, life);
 });
 
 function ended({ status }: Pod): boolean {
@@ -47,7 +47,7 @@ function ended({ status }: Pod): boolean {
 }
 
 function badInput(): void {
-  test('an image that no registry has is waited for, with the runtime’s words', async () => {
+  test("an image that no registry has is waited for, with the runtime's words", async () => {
     await pods.create(podOf('no-image', [shell('true', { image: 'livelet.test/nosuch:1' })]));
     const text = await pods.untilEvent('no-image', 'Failed', /^Failed to pull image/);
     assert.match(text, /^Failed to pull image "livelet\.test\/nosuch:1": .*livelet\.test\/nosuch:1: not found$/);
@@ -195,15 +195,15 @@ function environment(): void {
       'cat /down/labels; echo',
       'cat /all/color /all/name; echo',
       'stat -c %a /sec/password',
-      'echo both > /work/f; cat /again/f; touch /cm/x 2>&1 | grep -c -i read-only',
+      'echo both > /box/f; cat /again/f; touch /cm/x 2>&1 | grep -c -i read-only',
       'cat /host/in; echo out > /host/out',
       'grep " /ram " /proc/mounts | cut -d" " -f3',
-      'ls /work/deep',
+      'ls /box/deep',
     ];
     const volumeMounts = [
-      ...['cm', 'cm1', 'sec', 'down', 'all', 'host', 'ram', 'work'].map((name) => ({ name, mountPath: `/${name}` })),
-      { name: 'work', mountPath: '/again' },
-      { name: 'work', mountPath: '/work/deep', subPath: 'inner' },
+      ...['cm', 'cm1', 'sec', 'down', 'all', 'host', 'ram', 'box'].map((name) => ({ name, mountPath: `/${name}` })),
+      { name: 'box', mountPath: '/again' },
+      { name: 'box', mountPath: '/box/deep', subPath: 'inner' },
     ];
     const output = await pods.output(
       podOf('volumes', [shell(script.join('\n'), { volumeMounts })], {
@@ -223,7 +223,7 @@ function environment(): void {
           },
           { name: 'host', hostPath: { path: host } },
           { name: 'ram', emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } },
-          { name: 'work', emptyDir: {} },
+          { name: 'box', emptyDir: {} },
         ],
       }),
     );
@@ -297,7 +297,7 @@ function privileges(): void {
     const script = [
       'id -u; id -g; id -G',
       'grep -E "CapEff|Seccomp:|NoNewPrivs" /proc/self/status | tr -d "\\t"',
-      'touch /x 2>&1 | grep -c -i read-only; touch /work/ok && stat -c %g /work/ok',
+      'touch /x 2>&1 | grep -c -i read-only; touch /box/ok && stat -c %g /box/ok',
     ];
     const securityContext = {
       readOnlyRootFilesystem: true,
@@ -305,11 +305,11 @@ function privileges(): void {
       capabilities: { drop: ['ALL'] },
       seccompProfile: { type: 'RuntimeDefault' },
     };
-    const volumeMounts = [{ name: 'work', mountPath: '/work' }];
+    const volumeMounts = [{ name: 'box', mountPath: '/box' }];
     const output = await pods.output(
       podOf('secure', [shell(script.join('\n'), { securityContext, volumeMounts })], {
         securityContext: { runAsUser: 1_001, runAsGroup: 1_002, fsGroup: 1_003, supplementalGroups: [1_004] },
-        volumes: [{ name: 'work', emptyDir: {} }],
+        volumes: [{ name: 'box', emptyDir: {} }],
       }),
     );
     assert.deepEqual(output.trimEnd().split('\n'), [
@@ -364,7 +364,7 @@ function network(): void {
     await pods.remove('host-port');
   });
 
-  test('hostNetwork: the machine’s address and name', async () => {
+  test("hostNetwork: the machine's address and name", async () => {
     const output = await pods.output(podOf('host-net', [shell('hostname; ls /sys/class/net')], { hostNetwork: true }));
     const { status } = await pods.get('host-net');
     assert.equal(status?.podIP, status?.hostIP);

@@ -1,7 +1,9 @@
-/** The golden pods in real time: real processes, the real kubectl, compared with what a real cluster printed. */
+/** The golden pods in real time: real processes and real containers, the real kubectl, compared with what a real cluster printed. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { test } from 'node:test';
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
 import type { Event, Pod } from '../../src/api/gen/types.ts';
 import { differences } from '../goldens/compare.ts';
 import {
@@ -12,6 +14,7 @@ import {
   volumeLinesOf,
 } from '../goldens/recording.ts';
 import type { Recording } from '../goldens/recording.ts';
+import { skipWithoutContainerd, startContainerd } from '../support/containerd.ts';
 import { kubectlVersions, sleepMs, startLivelet } from './livelet-up.ts';
 import type { RunningLivelet } from './livelet-up.ts';
 
@@ -44,18 +47,18 @@ async function volumesOf(cluster: RunningLivelet): Promise<Record<string, string
   return volumes;
 }
 
-test('the golden pods do what a real cluster did with them, for six minutes', async () => {
-  const cluster = await startLivelet();
+/** Runs the golden pods for six minutes on this cluster; what differs from the recording. */
+async function goldenDifferences(cluster: RunningLivelet): Promise<readonly string[]> {
+  // As on the recorded cluster: soon after the start of a kubelet, probes begin at random moments of their period.
+  await sleepMs(kubeletAgeSeconds * 1_000);
+  const namespace = JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'gold' } });
+  assert.equal((await cluster.kubectl(['create', '-f', '-'], namespace)).stderr, '');
   let watchText = '';
+  const watching = spawn([...kubectlVersions().values()].at(-1) ?? 'kubectl', ['get', 'po', '-w', '-n', 'gold'], {
+    env: { ...process.env, KUBECONFIG: cluster.kubeconfigPath },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   try {
-    // As on the recorded cluster: soon after the start of a kubelet, probes begin at random moments of their period.
-    await sleepMs(kubeletAgeSeconds * 1_000);
-    const namespace = JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'gold' } });
-    assert.equal((await cluster.kubectl(['create', '-f', '-'], namespace)).stderr, '');
-    const watching = spawn([...kubectlVersions().values()].at(-1) ?? 'kubectl', ['get', 'po', '-w', '-n', 'gold'], {
-      env: { ...process.env, KUBECONFIG: cluster.kubeconfigPath },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
     watching.stdout.on('data', (data: Buffer) => {
       watchText += data.toString();
     });
@@ -71,12 +74,38 @@ test('the golden pods do what a real cluster did with them, for six minutes', as
       logs: await logsOf(cluster),
       volumes: await volumesOf(cluster),
     };
-    watching.kill();
-    assert.deepEqual(differences(goldenRecording(), ours), []);
+    return differences(goldenRecording(), ours);
   } finally {
-    await cluster.stop();
-    cluster.remove();
+    watching.kill();
   }
+}
+
+// At the same time: they mostly wait.
+describe('the golden pods do what a real cluster did with them, for six minutes', { concurrency: 2 }, () => {
+  test('as processes', async () => {
+    const cluster = await startLivelet();
+    try {
+      assert.deepEqual(await goldenDifferences(cluster), []);
+    } finally {
+      await cluster.stop();
+      cluster.remove();
+    }
+  });
+
+  test('on containerd', { skip: skipWithoutContainerd() }, async () => {
+    const containerd = await startContainerd();
+    try {
+      const dataDir = fs.mkdtempSync(path.join(containerd.directory, 'livelet-'));
+      const cluster = await startLivelet({ dataDir, runtime: containerd.endpoint });
+      try {
+        assert.deepEqual(await goldenDifferences(cluster), []);
+      } finally {
+        await cluster.livelet(['down', '--containers', '--data-dir', dataDir]);
+      }
+    } finally {
+      await containerd.stop();
+    }
+  });
 });
 
 const expectedCreates = `pod/kubia-liveness created

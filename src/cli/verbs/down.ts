@@ -17,7 +17,8 @@ import type { Verb, VerbCall } from '../verb.ts';
 export const verb: Verb = {
   usage: 'down [--data-dir DIR] [--containers] [--timeout DURATION]',
   help: `Stop the running cluster: its pods are ended gracefully, its objects stay in the data directory. Nothing running is no
-error. Real containers (up --runtime cri or unix:///...) run on, and the next up takes them over; --containers ends them too.`,
+error. Real containers (up --runtime cri or unix:///...) run on, and the next up takes them over; --containers ends
+them too.`,
   connects: false,
   flags: [
     dataDirFlag,
