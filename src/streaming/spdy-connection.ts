@@ -44,7 +44,7 @@ export class SpdyStream implements ByteStream {
   #isReplied: boolean; // data before the reply would be dropped by the other side
   #whenReplied: (() => void)[] = [];
   #remote: 'open' | 'ended' = 'open';
-  #local: 'open' | 'ended' | 'reset' = 'open';
+  #local: 'open' | 'ended' | 'reset' | 'lost' = 'open'; // lost with its connection
 
   constructor(wires: StreamWires, id: number, headers: SpdyHeaders, isReplied: boolean) {
     this.#wires = wires;
@@ -53,14 +53,14 @@ export class SpdyStream implements ByteStream {
     this.#isReplied = isReplied;
   }
 
-  /** The other side cut it off. */
+  /** One of the sides cut it off, and the connection goes on. */
   get isReset(): boolean {
     return this.#local === 'reset';
   }
 
   async write(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length; at += dataFrameBytesMax) {
-      if (this.#local !== 'open') throw wasReset();
+      if (this.#local !== 'open') throw this.#local === 'lost' ? lost() : wasReset();
       const piece = bytes.subarray(at, at + dataFrameBytesMax);
       await this.#wires.send(this.#wires.frames.data(this.id, piece, false));
     }
@@ -74,7 +74,8 @@ export class SpdyStream implements ByteStream {
   }
 
   destroy(): void {
-    if (this.#local === 'reset' || (this.#local === 'ended' && this.#remote === 'ended')) return;
+    const isOver = this.#local === 'ended' && this.#remote === 'ended';
+    if (this.#local === 'reset' || this.#local === 'lost' || isOver) return;
     this.remoteReset();
     this.incoming.discard();
     // Whoever waits for this stream has been told; that the connection is lost is told by its reader.
@@ -84,7 +85,8 @@ export class SpdyStream implements ByteStream {
   /** Waits for the other side's reply. */
   async replied(): Promise<void> {
     while (!this.#isReplied) {
-      if (this.isReset) throw wasReset();
+      if (this.#local === 'reset') throw wasReset();
+      if (this.#local === 'lost') throw lost();
       await new Promise<void>((resolve) => this.#whenReplied.push(resolve));
     }
   }
@@ -111,7 +113,7 @@ export class SpdyStream implements ByteStream {
   }
 
   connectionLost(error: unknown): void {
-    this.#local = 'reset';
+    this.#local = 'lost';
     this.incoming.fail(error);
     for (const wake of this.#whenReplied.splice(0)) wake();
   }

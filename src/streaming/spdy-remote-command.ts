@@ -96,18 +96,14 @@ async function serveOpened(
   const sizes = new TerminalSizes();
   if (resize !== undefined) {
     scope.start(async () => {
-      try {
-        for await (const bytes of resize.incoming) sizes.add(bytes);
-      } catch (error) {
-        if (!(error instanceof StatusError)) throw error; // it was reset: no more sizes
-      }
+      for await (const bytes of untilLost(resize.incoming)) sizes.add(bytes);
       sizes.end();
     });
   }
   const writer = (stream: SpdyStream | undefined): ((bytes: Uint8Array) => Promise<void>) | undefined =>
     stream && ((bytes) => writeTo(stream, bytes, activity));
   const remote = {
-    stdin: stdin?.incoming,
+    stdin: stdin && untilLost(stdin.incoming),
     stdout: writer(streams.get('stdout')),
     stderr: tty ? undefined : writer(streams.get('stderr')),
     resize: tty ? sizes : undefined,
@@ -121,6 +117,15 @@ async function serveOpened(
   if (error !== undefined) await writeTo(error, Buffer.from(text), activity);
   for (const stream of streams.values()) await stream.end();
   await within(clock, finishMsMax, 'streaming.finish', new Promise<never>(() => {}), scope.signal);
+}
+
+/** That the client is gone is told by the signal; its input just ends. */
+async function* untilLost(incoming: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* incoming;
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+  }
 }
 
 /** A client that has cut off one stream does not want to read it: what was meant for it is dropped, as upstream does. */

@@ -39,7 +39,12 @@ export async function serveWebSocketCommand(
   const codec = channelCodec(protocol);
   const mayClose = protocol.startsWith('v5.');
   const scope = new TaskScope(signal);
-  scope.signal.addEventListener('abort', () => connection.destroy(), { once: true });
+  const onAbort = (): void => {
+    connection.destroy();
+    stdin.end();
+    sizes.end();
+  };
+  scope.signal.addEventListener('abort', onAbort, { once: true });
   let closed: () => void = () => {};
   scope.start(async () => {
     await new Promise<void>((resolve) => (closed = resolve));
@@ -82,7 +87,6 @@ export async function serveWebSocketCommand(
   } catch (error) {
     if (!scope.signal.aborted) throw error;
   } finally {
-    sizes.end();
     stdin.discard();
     closed();
     await closeSession(scope);

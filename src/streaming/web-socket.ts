@@ -49,14 +49,18 @@ export async function openWebSocket(
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
-    handleProtocols: () => (options.protocol === '' ? false : options.protocol),
   });
+  // The library knows nothing of subprotocols: kubectl's name of the tunnel has a character that none may have.
+  if (options.protocol !== '') {
+    server.on('headers', (lines) => lines.push(`Sec-WebSocket-Protocol: ${options.protocol}`));
+  }
   const socket = duplexOf(connection);
   return new Promise((resolve, reject) => {
     socket.once('close', () => reject(new StatusError('BadRequest', 'the WebSocket handshake failed')));
     socket.on('error', () => {}); // 'close' follows
+    const { method } = request;
+    const { 'sec-websocket-protocol': _, ...headers } = request.headers;
     // All that the library reads of a request.
-    const { method, headers } = request;
     const incoming = { method, headers, url: request.path } as unknown as IncomingMessage;
     server.handleUpgrade(incoming, socket, Buffer.alloc(0), (webSocket) => resolve(sessionOf(webSocket, events)));
   });
