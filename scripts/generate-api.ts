@@ -31,6 +31,7 @@ const roots: Readonly<Record<string, string>> = {
   V1ServiceAccount: 'ServiceAccount',
   V1ReplicationController: 'ReplicationController',
   V1ReplicaSet: 'ReplicaSet',
+  V1Deployment: 'Deployment',
   V1Scale: 'Scale',
   AuthenticationV1TokenRequest: 'TokenRequest',
   V1TokenReview: 'TokenReview',

@@ -1,6 +1,6 @@
 import { defaultPodSpec } from './defaulting-pod.ts';
 import type { Draft } from './draft.ts';
-import type { PodTemplateSpec, ReplicaSet, ReplicationController } from './gen/types.ts';
+import type { Deployment, PodTemplateSpec, ReplicaSet, ReplicationController } from './gen/types.ts';
 
 /** The defaults of what makes pods from a template. Upstream: `SetDefaults_ReplicationController`. */
 export function defaultReplicationController(controller: Draft<ReplicationController>): void {
@@ -20,6 +20,21 @@ export function defaultReplicaSet(replicaSet: Draft<ReplicaSet>): void {
   if (replicaSet.spec === undefined) return; // decoding always fills it in
   replicaSet.spec.replicas ??= 1;
   defaultTemplate(replicaSet.spec.template);
+}
+
+/** Upstream: `SetDefaults_Deployment` of apps/v1. */
+export function defaultDeployment({ spec }: Draft<Deployment>): void {
+  if (spec === undefined) return; // as above
+  spec.replicas ??= 1;
+  const strategy = (spec.strategy ??= {});
+  strategy.type ??= 'RollingUpdate';
+  if (strategy.type === 'RollingUpdate') {
+    const { maxSurge = '25%', maxUnavailable = '25%' } = strategy.rollingUpdate ?? {};
+    strategy.rollingUpdate = { maxSurge, maxUnavailable };
+  }
+  spec.revisionHistoryLimit ??= 10;
+  spec.progressDeadlineSeconds ??= 600;
+  defaultTemplate(spec.template);
 }
 
 /** What a pod alone has on top (requests from limits, ports of the host) comes when it is made of the template. */

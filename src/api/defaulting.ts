@@ -1,8 +1,9 @@
 import { defaultPod } from './defaulting-pod.ts';
-import { defaultReplicaSet, defaultReplicationController } from './defaulting-workloads.ts';
+import { defaultDeployment, defaultReplicaSet, defaultReplicationController } from './defaulting-workloads.ts';
 import type { Draft } from './draft.ts';
 import type {
   ConfigMap,
+  Deployment,
   Namespace,
   Node,
   Pod,
@@ -35,6 +36,7 @@ function defaulter<T>(fill: (object: Draft<T>) => void): Defaulter {
 const defaultersByModel: ReadonlyMap<string, Defaulter> = new Map<string, Defaulter>([
   ['Pod', defaulter<Pod>(defaultPod)],
   ['ReplicationController', defaulter<ReplicationController>(defaultReplicationController)],
+  ['Deployment', defaulter<Deployment>(defaultDeployment)],
   ['ReplicaSet', defaulter<ReplicaSet>(defaultReplicaSet)],
   ['Namespace', defaulter<Namespace>(defaultNamespace)],
   ['Node', defaulter<Node>(defaultNode)],

@@ -115,6 +115,12 @@ export function labelValueProblems(value: string): Problems {
   return problems;
 }
 
+export function percentProblems(value: string): Problems {
+  if (/^[0-9]+%$/.test(value)) return fine;
+  const text = "a valid percent string must be a numeric string followed by an ending '%'";
+  return [formatText(text, '[0-9]+%', '1%', '93%')];
+}
+
 export function portNumberProblems(port: number): Problems {
   return port >= 1 && port <= 65_535 ? fine : [rangeText(1, 65_535)];
 }

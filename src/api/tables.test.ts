@@ -297,4 +297,16 @@ test('what keeps pods running tells how many are wanted, are there, and are read
     ...cells,
     'app=kubia',
   ]);
+  const status = { replicas: 4, readyReplicas: 2, updatedReplicas: 1, availableReplicas: 2 };
+  const deployment = { ...object, status };
+  assert.deepEqual(tableOf(resources.deployments, [deployment], nowWallMs).rows[0]?.cells, [
+    'kubia',
+    '2/3',
+    1,
+    2,
+    '73s',
+    'a,b',
+    'i:1,i:2',
+    'app=kubia,!old,tier=web',
+  ]);
 });

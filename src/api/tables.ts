@@ -1,6 +1,7 @@
 import { ageOf } from './age.ts';
 import type {
   ConfigMap,
+  Deployment,
   Event,
   EventsV1Event,
   Lease,
@@ -180,6 +181,25 @@ const replicaSets = printer<ReplicaSet>(replicaColumns, (replicaSet, nowWallMs) 
   objectAge(replicaSet, nowWallMs),
   ...templateCells(replicaSet.spec?.template, formatSelector(replicaSet.spec?.selector)),
 ]);
+
+const deployments = printer<Deployment>(
+  [
+    nameColumn,
+    column('Ready', 'How many pods are ready, of all that there are to be'),
+    column('Up-to-date', 'How many pods are as the template has them now'),
+    column('Available', 'How many pods have been ready for long enough'),
+    ageColumn,
+    ...templateColumns,
+  ],
+  (deployment, nowWallMs) => [
+    nameOf(deployment),
+    `${deployment.status?.readyReplicas ?? 0}/${deployment.spec?.replicas ?? 0}`,
+    deployment.status?.updatedReplicas ?? 0,
+    deployment.status?.availableReplicas ?? 0,
+    objectAge(deployment, nowWallMs),
+    ...templateCells(deployment.spec?.template, formatSelector(deployment.spec?.selector)),
+  ],
+);
 
 const scales = printer<Scale>(
   [
@@ -376,6 +396,7 @@ const otherKinds = printer<KubernetesObject>([nameColumn, column('Created At', '
 const printerByModel: ReadonlyMap<string, Printer> = new Map([
   ['Pod', pods],
   ['ReplicationController', replicationControllers],
+  ['Deployment', deployments],
   ['ReplicaSet', replicaSets],
   ['Scale', scales],
   ['Node', nodes],

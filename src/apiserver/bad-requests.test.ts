@@ -108,7 +108,7 @@ test('paths and methods that lead nowhere', async () => {
     ['GET', '/api/v1/foo', notFound],
     ['GET', '/api/v2', notFound],
     ['GET', '/api/v2/pods', notFound],
-    ['GET', '/apis/apps/v1/deployments', notFound],
+    ['GET', '/apis/apps/v1/statefulsets', notFound],
     ['GET', '/api/v1/pods/web', notFound],
     ['GET', '/api/v1/namespaces/default/nodes', notFound],
     ['GET', '/api/v1/namespaces/default/pods/%zz', notFound],

@@ -60,7 +60,8 @@ function decideChange(served: Served, part: Part, next: Draft<FullObject>, curre
   const errors = validateUpdate(served.type, shownNext, shownBefore, part === 'object' ? '' : part);
   if (errors.length > 0) throw invalidError(served.type, before.metadata.name ?? '', errors);
   admitPriorityClass(served, stored);
-  if ((before.metadata.generation ?? 0) > 0 && part === 'object' && specChanged(stored, before)) {
+  const isNewGeneration = served.strategy.isNewGeneration ?? specChanged;
+  if ((before.metadata.generation ?? 0) > 0 && part === 'object' && isNewGeneration(stored, before)) {
     stored.metadata.generation = (before.metadata.generation ?? 0) + 1;
   }
   if (isFinished(stored) && !hasNamespaceFinalizers(served, stored)) return { kind: 'remove', shown: stored };

@@ -38,7 +38,18 @@ const metaModels: ReadonlySet<string> = new Set([
 /** Models of groups of their own, which their names do not tell. */
 const groupByModel: ReadonlyMap<string, string> = new Map(
   Object.entries({
-    apps: ['ReplicaSet', 'ReplicaSetCondition', 'ReplicaSetSpec', 'ReplicaSetStatus'],
+    apps: [
+      'Deployment',
+      'DeploymentCondition',
+      'DeploymentSpec',
+      'DeploymentStatus',
+      'DeploymentStrategy',
+      'ReplicaSet',
+      'ReplicaSetCondition',
+      'ReplicaSetSpec',
+      'ReplicaSetStatus',
+      'RollingUpdateDeployment',
+    ],
     autoscaling: ['Scale', 'ScaleSpec', 'ScaleStatus'],
   }).flatMap(([group, names]) => names.map((name): [string, string] => [name, group])),
 );

@@ -60,6 +60,7 @@ const subresourcesByResource: Readonly<Record<string, readonly ServedSubresource
 /** Of upstream's names of group, version and kind: the same in every cluster. */
 const storageVersionHashes: Readonly<Record<string, string>> = {
   configmaps: 'qFsyl6wFWjQ=',
+  deployments: '8aSe+NMegvE=',
   events: 'r2yiGXH7wu8=',
   leases: 'gqkMMb/YqFM=',
   namespaces: 'Q3oi5N2YM8M=',

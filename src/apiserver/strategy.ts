@@ -21,6 +21,8 @@ export interface Strategy {
   prepareStatus(next: Draft<FullObject>, current: FullObject): void;
   /** Grace in seconds for a DELETE that asked for `askedSeconds`; absent: the kind is deleted at once. */
   readonly graceOf?: (object: FullObject, askedSeconds: number | undefined) => number;
+  /** Whether a replacement counts as a new generation; absent: if its spec has changed. */
+  readonly isNewGeneration?: (next: FullObject, current: FullObject) => boolean;
   /** What becomes of what it owns when a DELETE does not say. */
   readonly dependents: 'delete' | 'orphan' | 'unowned';
   /** DELETE answers with the object even when it is gone at once. */
@@ -79,6 +81,18 @@ function withGeneration(status: Fields): Strategy {
   };
 }
 
+/** Its controller copies its annotations on, so they count too. */
+const deployments: Strategy = {
+  ...withGeneration({}),
+  isNewGeneration: (next, current) =>
+    specChanged(next, current) || !sameValue(next.metadata.annotations ?? {}, current.metadata.annotations ?? {}),
+  prepareStatus(next, current) {
+    plain.prepareStatus(next, current);
+    const { labels } = current.metadata;
+    if (labels === undefined) delete next.metadata.labels;
+    else next.metadata.labels = { ...labels };
+  },
+};
 const replicaSets: Strategy = withGeneration({ replicas: 0 });
 /** Older than the garbage collector: without a word it leaves its pods alone. */
 const replicationControllers: Strategy = { ...replicaSets, dependents: 'orphan' };
@@ -176,6 +190,7 @@ const strategyByResource: ReadonlyMap<string, Strategy> = new Map([
   [resources.pods.resource, pods],
   [resources.replicationcontrollers.resource, replicationControllers],
   [resources.replicasets.resource, replicaSets],
+  [resources.deployments.resource, deployments],
   [resources.nodes.resource, withStatus],
   [resources.namespaces.resource, namespaces],
   [resources.leases.resource, leases],

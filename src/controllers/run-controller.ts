@@ -26,6 +26,7 @@ export function startWorkers(
 ): void {
   const onError = (error: unknown, key: string): void => {
     if (!(error instanceof StatusError)) throw error; // a bug: better down than wrong
+    if (error.reason === 'Conflict') return; // it has changed meanwhile, which is no news
     deps.log.warn('reconcileFailed', { controller: reconciler.name, key, reason: error.reason, error: error.message });
   };
   for (let worker = 0; worker < options.workers; worker++) {

@@ -2,6 +2,7 @@ import type { Pod } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
 import type { TaskScope } from '../base/task-scope.ts';
 import type { Informer } from '../client/informer.ts';
+import { startDeployments } from './deployment/deployment-controller.ts';
 import { collectedTypes, startGarbageCollector } from './garbage-collector/garbage-collector.ts';
 import { ByController } from './owned-pods/by-controller.ts';
 import { replicaSetKind, replicationControllerKind } from './replication/replica-kinds.ts';
@@ -23,11 +24,14 @@ export function startWorkloads(
     { ...deps, podsByController, owners: controllers, ownersByController: new ByController(controllers) },
     replicationControllerKind,
   );
+  const replicaSetsByController = new ByController(replicaSets);
   startReplication(
     scope,
-    { ...deps, podsByController, owners: replicaSets, ownersByController: new ByController(replicaSets) },
+    { ...deps, podsByController, owners: replicaSets, ownersByController: replicaSetsByController },
     replicaSetKind,
   );
+  const deployments = shared.of(resources.deployments);
+  startDeployments(scope, { ...deps, podsByController, deployments, replicaSets, replicaSetsByController });
   const informers = collectedTypes.map((type) => ({ type, informer: shared.of(type) }));
   startGarbageCollector(scope, { ...deps, informers });
 }

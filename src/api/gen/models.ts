@@ -259,6 +259,46 @@ export const models = {
     preconditions: { type: 'Preconditions', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },
     propagationPolicy: { type: 'string', shape: 'one', go: 'v1.DeletionPropagation', pointer: true, omitEmpty: true, tag: 4 },
   },
+  Deployment: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    spec: { type: 'DeploymentSpec', shape: 'one', omitEmpty: true, tag: 2 },
+    status: { type: 'DeploymentStatus', shape: 'one', omitEmpty: true, tag: 3 },
+  },
+  DeploymentCondition: {
+    lastTransitionTime: { type: 'time', shape: 'one', omitEmpty: true, tag: 7 },
+    lastUpdateTime: { type: 'time', shape: 'one', omitEmpty: true, tag: 6 },
+    message: { type: 'string', shape: 'one', omitEmpty: true, tag: 5 },
+    reason: { type: 'string', shape: 'one', omitEmpty: true, tag: 4 },
+    status: { type: 'string', shape: 'one', required: true, go: 'v1.ConditionStatus', tag: 2 },
+    type: { type: 'string', shape: 'one', required: true, go: 'v1.DeploymentConditionType', tag: 1 },
+  },
+  DeploymentSpec: {
+    minReadySeconds: { type: 'int32', shape: 'one', omitEmpty: true, tag: 5 },
+    paused: { type: 'bool', shape: 'one', omitEmpty: true, tag: 7 },
+    progressDeadlineSeconds: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 9 },
+    replicas: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 1 },
+    revisionHistoryLimit: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 6 },
+    selector: { type: 'LabelSelector', shape: 'one', required: true, pointer: true, tag: 2 },
+    strategy: { type: 'DeploymentStrategy', shape: 'one', omitEmpty: true, tag: 4, retainKeys: true },
+    template: { type: 'PodTemplateSpec', shape: 'one', required: true, tag: 3 },
+  },
+  DeploymentStatus: {
+    availableReplicas: { type: 'int32', shape: 'one', omitEmpty: true, tag: 4 },
+    collisionCount: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 8 },
+    conditions: { type: 'DeploymentCondition', shape: 'list', omitEmpty: true, tag: 6, merge: true, mergeKey: 'type' },
+    observedGeneration: { type: 'int64', shape: 'one', omitEmpty: true, tag: 1 },
+    readyReplicas: { type: 'int32', shape: 'one', omitEmpty: true, tag: 7 },
+    replicas: { type: 'int32', shape: 'one', omitEmpty: true, tag: 2 },
+    terminatingReplicas: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 9 },
+    unavailableReplicas: { type: 'int32', shape: 'one', omitEmpty: true, tag: 5 },
+    updatedReplicas: { type: 'int32', shape: 'one', omitEmpty: true, tag: 3 },
+  },
+  DeploymentStrategy: {
+    rollingUpdate: { type: 'RollingUpdateDeployment', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },
+    type: { type: 'string', shape: 'one', go: 'v1.DeploymentStrategyType', omitEmpty: true, tag: 1 },
+  },
   DownwardAPIProjection: {
     items: { type: 'DownwardAPIVolumeFile', shape: 'list', omitEmpty: true, tag: 1 },
   },
@@ -1002,6 +1042,10 @@ export const models = {
   ResourceStatus: {
     name: { type: 'string', shape: 'one', required: true, go: 'v1.ResourceName', tag: 1 },
     resources: { type: 'ResourceHealth', shape: 'list', omitEmpty: true, tag: 2 },
+  },
+  RollingUpdateDeployment: {
+    maxSurge: { type: 'intOrString', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },
+    maxUnavailable: { type: 'intOrString', shape: 'one', pointer: true, omitEmpty: true, tag: 1 },
   },
   SELinuxOptions: {
     level: { type: 'string', shape: 'one', omitEmpty: true, tag: 4 },

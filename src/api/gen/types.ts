@@ -296,6 +296,51 @@ export interface DeleteOptions {
   readonly propagationPolicy?: string;
 }
 
+export interface Deployment {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly spec?: DeploymentSpec;
+  readonly status?: DeploymentStatus;
+}
+
+export interface DeploymentCondition {
+  readonly lastTransitionTime?: string;
+  readonly lastUpdateTime?: string;
+  readonly message?: string;
+  readonly reason?: string;
+  readonly status: string;
+  readonly type: string;
+}
+
+export interface DeploymentSpec {
+  readonly minReadySeconds?: number;
+  readonly paused?: boolean;
+  readonly progressDeadlineSeconds?: number;
+  readonly replicas?: number;
+  readonly revisionHistoryLimit?: number;
+  readonly selector: LabelSelector;
+  readonly strategy?: DeploymentStrategy;
+  readonly template: PodTemplateSpec;
+}
+
+export interface DeploymentStatus {
+  readonly availableReplicas?: number;
+  readonly collisionCount?: number;
+  readonly conditions?: readonly DeploymentCondition[];
+  readonly observedGeneration?: number;
+  readonly readyReplicas?: number;
+  readonly replicas?: number;
+  readonly terminatingReplicas?: number;
+  readonly unavailableReplicas?: number;
+  readonly updatedReplicas?: number;
+}
+
+export interface DeploymentStrategy {
+  readonly rollingUpdate?: RollingUpdateDeployment;
+  readonly type?: string;
+}
+
 export interface DownwardAPIProjection {
   readonly items?: readonly DownwardAPIVolumeFile[];
 }
@@ -1150,6 +1195,11 @@ export interface ResourceRequirements {
 export interface ResourceStatus {
   readonly name: string;
   readonly resources?: readonly ResourceHealth[];
+}
+
+export interface RollingUpdateDeployment {
+  readonly maxSurge?: number | string;
+  readonly maxUnavailable?: number | string;
 }
 
 export interface SELinuxOptions {

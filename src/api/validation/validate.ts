@@ -2,6 +2,7 @@ import type { FieldError } from '../field-error.ts';
 import type {
   Binding,
   ConfigMap,
+  Deployment,
   Event,
   EventsV1Event,
   Lease,
@@ -16,6 +17,7 @@ import type {
   TokenRequest,
 } from '../gen/types.ts';
 import type { KubernetesObject, ResourceType } from '../resources.ts';
+import { checkDeployment, checkDeploymentStatusUpdate, checkDeploymentUpdate } from './deployment.ts';
 import { checkEvent, checkEventsV1, checkEventsV1Update } from './event.ts';
 import { checkMetadata, checkMetadataUpdate, type Errors } from './metadata.ts';
 import { checkNode, checkNodeUpdate } from './node.ts';
@@ -72,6 +74,14 @@ const rulesByModel: ReadonlyMap<string, AnyRules> = new Map<string, AnyRules>([
       create: checkReplicationController,
       update: checkReplicationControllerUpdate,
       status: checkReplicatedStatusUpdate,
+    }),
+  ],
+  [
+    'Deployment',
+    rules<Deployment>({
+      create: checkDeployment,
+      update: checkDeploymentUpdate,
+      status: checkDeploymentStatusUpdate,
     }),
   ],
   [

@@ -4,7 +4,7 @@ import { decode } from '../decode.ts';
 import { applyDefaults } from '../defaulting.ts';
 import type { Draft } from '../draft.ts';
 import { fieldErrorText } from '../field-error.ts';
-import type { ReplicaSet, ReplicationController } from '../gen/types.ts';
+import type { Deployment, ReplicaSet, ReplicationController } from '../gen/types.ts';
 import { type KubernetesObject, resources, type ResourceType } from '../resources.ts';
 import { validateCreate, validateUpdate } from './validate.ts';
 
@@ -88,4 +88,52 @@ test('the selector of a replica set stays; its status counts no more than there 
       'status.availableReplicas: Invalid value: 3: cannot be greater than readyReplicas',
     ],
   );
+});
+
+test('a deployment rolls by a quarter, remembers ten revisions, and gives up after ten minutes', () => {
+  const type: ResourceType<Deployment> = resources.deployments;
+  const { template: _template, selector: _selector, ...rest } = made(type, { selector, template }).spec ?? {};
+  assert.deepEqual(rest, {
+    replicas: 1,
+    strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: '25%' } },
+    revisionHistoryLimit: 10,
+    progressDeadlineSeconds: 600,
+  });
+  assert.deepEqual(problems(type, { selector, template }), []);
+  assert.deepEqual(problems(type, { selector, template, strategy: { type: 'Recreate' } }), []);
+});
+
+test('what a deployment may not be', () => {
+  const of = (spec: object): string[] => problems(resources.deployments, { selector, template, ...spec });
+  const rolling = (rollingUpdate: object): object => ({ strategy: { type: 'RollingUpdate', rollingUpdate } });
+  const percentText =
+    "a valid percent string must be a numeric string followed by an ending '%' " +
+    "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
+  assert.deepEqual(of(rolling({ maxSurge: 'a', maxUnavailable: '101%' })), [
+    `spec.strategy.rollingUpdate.maxSurge: Invalid value: "a": ${percentText}`,
+    'spec.strategy.rollingUpdate.maxUnavailable: Invalid value: "101%": must not be greater than 100%',
+  ]);
+  assert.deepEqual(of(rolling({ maxSurge: '0%', maxUnavailable: 0 })), [
+    'spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0',
+  ]);
+  assert.deepEqual(of({ strategy: { type: 'Recreate', rollingUpdate: { maxSurge: 1 } } }), [
+    "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'",
+  ]);
+  assert.deepEqual(of({ strategy: { type: 'Blue' } }), [
+    'spec.strategy.type: Unsupported value: "Blue": supported values: "Recreate", "RollingUpdate"',
+  ]);
+  assert.deepEqual(of({ minReadySeconds: 600, revisionHistoryLimit: -1 }), [
+    'spec.revisionHistoryLimit: Invalid value: -1: must be greater than or equal to 0',
+    'spec.progressDeadlineSeconds: Invalid value: 600: must be greater than minReadySeconds',
+  ]);
+});
+
+test('how often hashes of a deployment have met is never counted back', () => {
+  const type: ResourceType<Deployment> = resources.deployments;
+  const current = Object.assign(made(type, { selector, template }), { status: { collisionCount: 2 } });
+  const next = Object.assign(structuredClone(current), { status: { collisionCount: 1, updatedReplicas: 1 } });
+  assert.deepEqual(validateUpdate(type, next, current, 'status').map(fieldErrorText), [
+    'status.updatedReplicas: Invalid value: 1: cannot be greater than status.replicas',
+    'status.collisionCount: Invalid value: 1: cannot be decremented',
+  ]);
 });
