@@ -10,7 +10,13 @@ import { callMs } from './call-deadlines.ts';
 import { ContainerLedger, type ContainerStage } from './container-ledger.ts';
 import type { ContainerReader } from './container-reader.ts';
 import { containerEventKinds } from './cri-values.ts';
-import { ContainerEventSchema, TaskEventSchema, TaskExitSchema, type Envelope } from './gen/containerd-events_pb.ts';
+import {
+  ContainerEventSchema,
+  TaskDeleteSchema,
+  TaskEventSchema,
+  TaskExitSchema,
+  type Envelope,
+} from './gen/containerd-events_pb.ts';
 import type { ContainerEventResponse } from './gen/cri_pb.ts';
 import type { RpcConnection } from './rpc-connection.ts';
 import { RpcError } from './rpc-errors.ts';
@@ -27,13 +33,23 @@ const retryMs = 1_000;
 const pollingMs = 300_000;
 /** An exit is reported by the shim; until the runtime's status has it some 10 ms pass. As long as containerd tries. */
 const exitVisibleMsMax = 10_000;
-const exitCheckMsMax = 50;
+const exitTickMs = 2;
+/** Between two looks at the status. When containerd has put the task away, its last step but one, each tick has one. */
+const exitLookMs = 25;
+const quickLooksMax = 20;
 /** After a container was reported out of memory until its status says so. */
 const oomVisibleMsMax = 1_000;
 
 const namespace = 'k8s.io'; // of containerd; its CRI part uses this one
 const kindLabel = 'io.cri-containerd.kind';
-const topics = ['/containers/create', '/containers/delete', '/tasks/start', '/tasks/exit', '/tasks/oom'] as const;
+const topics = [
+  '/containers/create',
+  '/containers/delete',
+  '/tasks/start',
+  '/tasks/exit',
+  '/tasks/delete',
+  '/tasks/oom',
+] as const;
 const filters = topics.map((topic) => `namespace==${namespace},topic=="${topic}"`);
 
 interface FeedDeps {
@@ -56,6 +72,7 @@ export class EventFeed {
   readonly #queues = new Map<string, ((signal: AbortSignal) => Promise<void>)[]>(); // by container, in order
   readonly #otherIds = new Set<string>(); // in containerd's events: sandboxes, and what is not ours
   readonly #oomIds = new Set<string>(); // out of memory, not yet ended
+  readonly #putAwayIds = new Set<string>(); // their task is deleted; what waits for the status looks at once
 
   constructor(deps: FeedDeps) {
     this.#deps = deps;
@@ -156,6 +173,11 @@ export class EventFeed {
         if (id === containerId) this.#enqueue(id, scope, (signal) => this.#onStage(id, 'exited', signal));
         break;
       }
+      case '/tasks/delete': {
+        const { containerId, id } = fromBinary(TaskDeleteSchema, value);
+        if ((id === '' || id === containerId) && this.#queues.has(containerId)) this.#putAwayIds.add(containerId);
+        break;
+      }
       case '/tasks/oom': {
         const { containerId } = fromBinary(TaskEventSchema, value);
         this.#oomIds.add(containerId);
@@ -195,6 +217,7 @@ export class EventFeed {
   async #onRemoved(id: string): Promise<void> {
     this.#otherIds.delete(id);
     this.#oomIds.delete(id);
+    this.#putAwayIds.delete(id);
     this.#deps.reader.forget(id);
     this.#emit(this.#ledger.removed(id));
     await Promise.resolve();
@@ -219,20 +242,30 @@ export class EventFeed {
 
   /** Who hears of a death asks for the status next, and must not be told that it runs. */
   async #untilExitIsVisible(id: string, signal: AbortSignal): Promise<void> {
-    const { clock, reader } = this.#deps;
+    const { clock } = this.#deps;
     const startedMonoMs = clock.monoMs();
-    for (let delayMs = 2; ; delayMs = Math.min(2 * delayMs, exitCheckMsMax)) {
-      const waitedMs = clock.monoMs() - startedMonoMs;
-      try {
-        const { state, reason } = await reader.container(id, signal);
-        const isOomMissing = this.#oomIds.has(id) && reason !== 'OOMKilled' && waitedMs < oomVisibleMsMax;
-        if (state === 'exited' && !isOomMissing) return;
-      } catch (error) {
-        if (hasReason(error, 'NotFound')) return;
-        throw error;
+    let lookAtMs = 0;
+    let quickLooksLeft = quickLooksMax;
+    for (let waitedMs = 0; waitedMs <= exitVisibleMsMax; waitedMs = clock.monoMs() - startedMonoMs) {
+      const isQuick = quickLooksLeft > 0 && this.#putAwayIds.has(id);
+      if (isQuick) quickLooksLeft -= 1;
+      if (isQuick || waitedMs >= lookAtMs) {
+        if (await this.#isExitVisible(id, waitedMs, signal)) break;
+        lookAtMs = waitedMs + exitLookMs;
       }
-      if (waitedMs > exitVisibleMsMax) return;
-      await clock.sleep(delayMs, 'cri.events.exitVisible', signal);
+      await clock.sleep(exitTickMs, 'cri.events.exitVisible', signal);
+    }
+    this.#putAwayIds.delete(id);
+  }
+
+  async #isExitVisible(id: string, waitedMs: number, signal: AbortSignal): Promise<boolean> {
+    try {
+      const { state, reason } = await this.#deps.reader.container(id, signal);
+      const isOomMissing = this.#oomIds.has(id) && reason !== 'OOMKilled' && waitedMs < oomVisibleMsMax;
+      return state === 'exited' && !isOomMissing;
+    } catch (error) {
+      if (hasReason(error, 'NotFound')) return true;
+      throw error;
     }
   }
 

@@ -46,6 +46,8 @@ const errnoTexts: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   EACCES: 'permission denied',
   ENOTSOCK: 'socket operation on non-socket',
+  ECONNRESET: 'connection reset by peer',
+  EAGAIN: 'resource temporarily unavailable',
 };
 
 /** How the library words it when a stream breaks off. Of a runtime, only while the connection is up. */

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file containerd-events.proto.
  */
 export const file_containerd_events: GenFile = /*@__PURE__*/
-  fileDesc("Chdjb250YWluZXJkLWV2ZW50cy5wcm90bxIdY29udGFpbmVyZC5zZXJ2aWNlcy5ldmVudHMudjEiIwoQU3Vic2NyaWJlUmVxdWVzdBIPCgdmaWx0ZXJzGAEgAygJIlAKCEVudmVsb3BlEg0KBXRvcGljGAMgASgJEjUKBWV2ZW50GAQgASgLMiYuY29udGFpbmVyZC5zZXJ2aWNlcy5ldmVudHMudjEuUGF5bG9hZCIYCgdQYXlsb2FkEg0KBXZhbHVlGAIgASgMIhwKDkNvbnRhaW5lckV2ZW50EgoKAmlkGAEgASgJIiEKCVRhc2tFdmVudBIUCgxjb250YWluZXJfaWQYASABKAkiLAoIVGFza0V4aXQSFAoMY29udGFpbmVyX2lkGAEgASgJEgoKAmlkGAIgASgJMnEKBkV2ZW50cxJnCglTdWJzY3JpYmUSLy5jb250YWluZXJkLnNlcnZpY2VzLmV2ZW50cy52MS5TdWJzY3JpYmVSZXF1ZXN0GicuY29udGFpbmVyZC5zZXJ2aWNlcy5ldmVudHMudjEuRW52ZWxvcGUwAWIGcHJvdG8z");
+  fileDesc("Chdjb250YWluZXJkLWV2ZW50cy5wcm90bxIdY29udGFpbmVyZC5zZXJ2aWNlcy5ldmVudHMudjEiIwoQU3Vic2NyaWJlUmVxdWVzdBIPCgdmaWx0ZXJzGAEgAygJIlAKCEVudmVsb3BlEg0KBXRvcGljGAMgASgJEjUKBWV2ZW50GAQgASgLMiYuY29udGFpbmVyZC5zZXJ2aWNlcy5ldmVudHMudjEuUGF5bG9hZCIYCgdQYXlsb2FkEg0KBXZhbHVlGAIgASgMIhwKDkNvbnRhaW5lckV2ZW50EgoKAmlkGAEgASgJIiEKCVRhc2tFdmVudBIUCgxjb250YWluZXJfaWQYASABKAkiLAoIVGFza0V4aXQSFAoMY29udGFpbmVyX2lkGAEgASgJEgoKAmlkGAIgASgJIi4KClRhc2tEZWxldGUSFAoMY29udGFpbmVyX2lkGAEgASgJEgoKAmlkGAUgASgJMnEKBkV2ZW50cxJnCglTdWJzY3JpYmUSLy5jb250YWluZXJkLnNlcnZpY2VzLmV2ZW50cy52MS5TdWJzY3JpYmVSZXF1ZXN0GicuY29udGFpbmVyZC5zZXJ2aWNlcy5ldmVudHMudjEuRW52ZWxvcGUwAWIGcHJvdG8z");
 
 /**
  * @generated from message containerd.services.events.v1.SubscribeRequest
@@ -133,6 +133,30 @@ export type TaskExit = Message<"containerd.services.events.v1.TaskExit"> & {
  */
 export const TaskExitSchema: GenMessage<TaskExit> = /*@__PURE__*/
   messageDesc(file_containerd_events, 5);
+
+/**
+ * @generated from message containerd.services.events.v1.TaskDelete
+ */
+export type TaskDelete = Message<"containerd.services.events.v1.TaskDelete"> & {
+  /**
+   * @generated from field: string container_id = 1;
+   */
+  containerId: string;
+
+  /**
+   * likewise, or empty
+   *
+   * @generated from field: string id = 5;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message containerd.services.events.v1.TaskDelete.
+ * Use `create(TaskDeleteSchema)` to create a new message.
+ */
+export const TaskDeleteSchema: GenMessage<TaskDelete> = /*@__PURE__*/
+  messageDesc(file_containerd_events, 6);
 
 /**
  * @generated from service containerd.services.events.v1.Events
