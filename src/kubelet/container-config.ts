@@ -181,8 +181,8 @@ function resourcesOf(pod: Pod, container: Container, memoryCapacityBytes: number
 }
 
 /**
- * Who is killed first when memory runs out: those that asked for little, and a sidecar not before the containers that it
- * serves. Upstream: `GetContainerOOMScoreAdjust`.
+ * Who is killed first when memory runs out: those that asked for little, and a sidecar not before the containers that
+ * it serves. Upstream: `GetContainerOOMScoreAdjust`.
  */
 function oomScoreAdjOf(pod: Pod, container: Container, memoryCapacityBytes: number): number {
   const spec = pod.spec ?? { containers: [] };

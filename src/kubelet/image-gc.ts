@@ -24,8 +24,8 @@ export interface ImageGcDeps {
 
 /**
  * Removes images that no container needs when their file system is 85 % full, those unused for longest first, until it
- * is 80 % full; looks every 5 min. Other than upstream it removes only what this kubelet pulled: on a runtime that others
- * use as well, theirs cannot be told from unused ones. Upstream: `realImageGCManager`.
+ * is 80 % full; looks every 5 min. Other than upstream it removes only what this kubelet pulled: on a runtime that
+ * others use as well, theirs cannot be told from unused ones. Upstream: `realImageGCManager`.
  */
 export class ImageGc {
   readonly #deps: ImageGcDeps;
@@ -130,7 +130,8 @@ export class ImageGc {
     }
     if (errors.length === 0) return freedBytes;
     const all = errors.length === 1 ? (errors[0] ?? '') : `[${errors.join(', ')}]`;
-    const text = `wanted to free ${wantedBytes} bytes, but freed ${freedBytes} bytes space with errors in image deletion: ${all}`;
+    const freed = `wanted to free ${wantedBytes} bytes, but freed ${freedBytes} bytes space`;
+    const text = `${freed} with errors in image deletion: ${all}`;
     throw new StatusError('InternalError', text);
   }
 }

@@ -56,8 +56,8 @@ export function newNode(facts: NodeFacts, status: NodeStatus): Node {
 }
 
 /**
- * The node's status as it is now; conditions keep their transition time while their status stays. `runtime`: `undefined`
- * until it has answered. `problems`: why the node is not Ready.
+ * The node's status as it is now; conditions keep their transition time while their status stays. `runtime`:
+ * `undefined` until it has answered. `problems`: why the node is not Ready.
  */
 export function nodeStatusOf(
   facts: NodeFacts,

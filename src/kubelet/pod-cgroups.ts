@@ -14,6 +14,7 @@ interface KnownPod {
 }
 
 const podPrefix = 'pod'; // podUID
+const qosClasses: readonly QosClass[] = ['Guaranteed', 'Burstable', 'BestEffort'];
 
 /**
  * Control groups of pods, by quality of service, for runtimes that put containers below a group that they are told:
@@ -59,15 +60,15 @@ export class PodCgroups {
   async remove(podUid: string): Promise<void> {
     const known = this.#known.get(podUid);
     this.#known.delete(podUid);
-    const classes: readonly QosClass[] = ['Guaranteed', 'Burstable', 'BestEffort'];
-    const paths = known === undefined ? classes.map((name) => `${this.#classPath(name)}/${podPrefix}${podUid}`) : [];
-    for (const path of known === undefined ? paths : [known.path]) await this.#cgroups.remove(path);
+    // Of a pod that an earlier kubelet started it is not known here in which class it is.
+    const classes: readonly QosClass[] = known === undefined ? qosClasses : [known.qosClass];
+    for (const name of classes) await this.#cgroups.remove(`${this.#classPath(name)}/${podPrefix}${podUid}`);
     if (known?.qosClass === 'Burstable') await this.#shareAmongBurstable();
   }
 
   /** Removes the groups of pods that are not known any more, of earlier kubelets too. */
   async cleanUp(isKnown: (podUid: string) => boolean): Promise<void> {
-    for (const qosClass of ['Guaranteed', 'Burstable', 'BestEffort'] as const) {
+    for (const qosClass of qosClasses) {
       const directory = this.#classPath(qosClass);
       for (const name of await this.#cgroups.list(directory)) {
         if (!name.startsWith(podPrefix) || isKnown(name.slice(podPrefix.length))) continue;
@@ -108,7 +109,7 @@ export class PodCgroups {
   }
 }
 
-/** Upstream: `ResourceConfigForPod`. A limit of the whole pod counts where every container, or the pod itself, has one. */
+/** A limit of the whole pod counts where it has one itself, or every container. Upstream: `ResourceConfigForPod`. */
 export function podLimits(pod: Pod, qosClass: QosClass): CgroupLimits {
   const spec = pod.spec ?? { containers: [] };
   if (qosClass === 'BestEffort') return { cpuShares: cpuSharesOf(0) };

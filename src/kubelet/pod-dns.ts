@@ -10,8 +10,8 @@ const searchesMax = 32; // upstream: MaxDNSSearchPaths
 const searchBytesMax = 2_048;
 
 /**
- * What a pod's names are looked up with; `undefined`: what the runtime gives, which is what the machine has. There is no
- * cluster DNS, so that `ClusterFirst` is `Default`. Upstream: `Configurer.GetPodDNS`.
+ * What a pod's names are looked up with; `undefined`: what the runtime gives, which is what the machine has. There is
+ * no cluster DNS, so that `ClusterFirst` is `Default`. Upstream: `Configurer.GetPodDNS`.
  */
 export async function podDnsConfig(
   { files, recorder }: Pick<NodeContext, 'files' | 'recorder'>,

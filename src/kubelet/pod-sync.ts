@@ -213,8 +213,8 @@ export class PodSync {
   }
 
   /**
-   * A pod of which an earlier kubelet left containers running has its probes before its status is computed for the first
-   * time, so that no container becomes ready, or stops being it, because this kubelet knows nothing yet.
+   * A pod of which an earlier kubelet left containers running has its probes before its status is computed for the
+   * first time, so that no container becomes ready, or stops being it, because this kubelet knows nothing yet.
    */
   #takeOverProbes(pod: Pod, runtimePod: RuntimePod): void {
     if (this.#deps.statuses.statusOf(podUidOf(pod)) !== undefined) return;

@@ -85,8 +85,8 @@ export async function startContainer(
 }
 
 /**
- * An instance that was created and not started, as far as anybody knows: its start may yet come to pass when the runtime
- * answers late. It goes before there is another one, so that never two of them run.
+ * An instance that was created and not started, as far as anybody knows: its start may yet come to pass when the
+ * runtime answers late. It goes before there is another one, so that never two of them run.
  */
 async function removeUnstarted(
   { runtime }: NodeContext,

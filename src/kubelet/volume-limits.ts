@@ -13,9 +13,9 @@ export interface Eviction {
 }
 
 /**
- * Finds pods whose emptyDir volumes have outgrown their `sizeLimit`: all are measured one after the other, and 10 s later
- * again. Upstream: `localStorageEviction`, of which limits of `ephemeral-storage` are left out: what containers write to
- * their own file systems is not known here.
+ * Finds pods whose emptyDir volumes have outgrown their `sizeLimit`: all are measured one after the other, and 10 s
+ * later again. Upstream: `localStorageEviction`, of which limits of `ephemeral-storage` are left out: what containers
+ * write to their own file systems is not known here.
  */
 export class VolumeLimits {
   readonly #context: Pick<NodeContext, 'clock' | 'files' | 'layout' | 'log'>;

@@ -280,8 +280,8 @@ function workerKey(probeType: ProbeType, containerName: string): string {
 }
 
 /**
- * The id of the instance that the API shows as having passed this probe already: then an earlier kubelet saw it, and the
- * container stays ready (or started) until an attempt says otherwise. Upstream 1.35: KEP-4781.
+ * The id of the instance that the API shows as having passed this probe already: then an earlier kubelet saw it, and
+ * the container stays ready (or started) until an attempt says otherwise. Upstream 1.35: KEP-4781.
  */
 function heldInstance(pod: Pod, containerName: string, probeType: ProbeType): string | undefined {
   const { initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};

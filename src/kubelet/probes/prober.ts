@@ -41,8 +41,8 @@ export interface ProbeAttempt {
  */
 export interface Prober {
   /**
-   * Starts a worker for each probe of the pod; those that exist already stay as they are. Instances that the pod's status
-   * shows as started or ready (this kubelet was restarted) stay so until an attempt says otherwise.
+   * Starts a worker for each probe of the pod; those that exist already stay as they are. Instances that the pod's
+   * status shows as started or ready (this kubelet was restarted) stay so until an attempt says otherwise.
    */
   addPod(pod: Pod): void;
   stopLivenessAndStartup(podUid: string): void;
