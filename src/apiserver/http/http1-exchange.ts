@@ -99,7 +99,10 @@ async function upgrade(
   }
   const response = new http.ServerResponse(request);
   response.assignSocket(socket);
-  const sent = finished(response).catch(() => {}); // or broken: the connection ends either way
+  const sent = new Promise<void>((resolve) => {
+    response.once('finish', () => resolve());
+    socket.once('close', () => resolve());
+  });
   socket.resume(); // to see that the client goes
   await write(deps, response, request.method === 'HEAD' ? { ...answer, body: '' } : answer, true);
   await sent;

@@ -331,3 +331,89 @@ test('a broken invariant is told to who runs the listener; any other bug costs o
   await done;
   await assert.rejects(listener.close(), { name: 'InvariantError' });
 });
+
+/** Answers with its user, then echoes in capitals until the other side ends. */
+const takenOver: HttpHandler = (request) =>
+  Promise.resolve({
+    status: 101,
+    headers: {},
+    body: '',
+    async takeOver(connection) {
+      await connection.write(Buffer.from(`101 ${request.method} ${request.user?.name}\n`));
+      for await (const bytes of connection.incoming) {
+        await connection.write(Buffer.from(Buffer.from(bytes).toString('utf8').toUpperCase()));
+      }
+      await connection.end();
+    },
+  });
+
+async function rawSocket(port: number): Promise<tls.TLSSocket> {
+  const socket = tls.connect({ host, port, ca: ca.pem, ...client });
+  await once(socket, 'secureConnect');
+  return socket;
+}
+
+const upgradeHead = (token: string): string => `Host: x\r\nConnection: Upgrade\r\nUpgrade: ${token}\r\n\r\n`;
+
+test('a handler that takes a connection over gets it from its first byte on, for longer than any request may take', async () => {
+  const { port } = await listen(takenOver, { requestTimeoutMs: 100, headersTimeoutMs: 100, idleTimeoutMs: 100 });
+  const socket = await rawSocket(port);
+  let text = '';
+  socket.setEncoding('utf8').on('data', (data: string) => (text += data));
+  socket.write(`POST /exec HTTP/1.1\r\nContent-Length: 0\r\n${upgradeHead('SPDY/3.1')}first `);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  socket.end('second');
+  await once(socket, 'close');
+  assert.equal(text, '101 POST jane\nFIRST SECOND');
+});
+
+test('an upgrade that nobody takes is answered as any request, and the connection ends', async () => {
+  const { port } = await listen(echo);
+  for (const token of ['h2c', 'websocket', 'TLS/1.0', 'x'.repeat(1_000)]) {
+    const answer = await raw(port, `GET /a?b=c HTTP/1.1\r\n${upgradeHead(token)}`);
+    assert.match(answer, /^HTTP\/1\.1 200 OK\r\n.*connection: close.*"path":"\/a","query":"b=c"/s);
+  }
+  assert.match(await raw(port, `HEAD / HTTP/1.1\r\n${upgradeHead('h2c')}`), /^HTTP\/1\.1 200 OK\r\n[^{]*$/);
+  const withBody = `POST / HTTP/1.1\r\nContent-Length: 3\r\n${upgradeHead('h2c')}abc`;
+  assert.match(await raw(port, withBody), /^HTTP\/1\.1 400 .*a request with a body cannot be upgraded/s);
+  assert.equal((await call1(port)).status, 200);
+});
+
+test('an upgrade that is answered with a stream gets it whole', async () => {
+  const { port } = await listen(() => Promise.resolve({ status: 200, headers: {}, body: pieces() }));
+  async function* pieces() {
+    yield await Promise.resolve('one\n');
+    yield 'two\n';
+  }
+  assert.match(await raw(port, `GET / HTTP/1.1\r\n${upgradeHead('h2c')}`), /one\n.*two\n/s);
+});
+
+test('a client that goes, and a listener that closes, abort what has taken a connection over', async () => {
+  for (const who of ['client', 'listener']) {
+    let aborted: () => void = () => {};
+    const ended = new Promise<void>((resolve) => (aborted = resolve));
+    const { port, listener } = await listen(() =>
+      Promise.resolve({
+        status: 101,
+        headers: {},
+        body: '',
+        async takeOver(connection, signal) {
+          signal.addEventListener('abort', () => aborted(), { once: true });
+          await connection.write(Buffer.from('hi'));
+          await ended;
+        },
+      }),
+    );
+    const socket = await rawSocket(port);
+    socket.on('error', () => {});
+    socket.write(`GET / HTTP/1.1\r\n${upgradeHead('websocket')}`);
+    await once(socket, 'data');
+    if (who === 'client') {
+      socket.destroy();
+    } else {
+      await listener.close();
+    }
+    await ended;
+    socket.destroy();
+  }
+});
