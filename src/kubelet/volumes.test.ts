@@ -124,6 +124,22 @@ test('what a projected volume lacks is told all at once, and what it cannot have
   await world.close();
 });
 
+test('one file of a volume may be mounted by itself', async () => {
+  const world = await startKubeletWorld('one-file');
+  await addCertificate(world);
+  const pod = await world.create('p', {
+    volumes: [{ name: 'v', configMap: { name: 'kube-root-ca.crt' } }],
+    containers: [
+      { ...containerOf('c', 'run'), volumeMounts: [{ name: 'v', mountPath: '/ca.crt', subPath: 'ca.crt' }] },
+    ],
+  });
+  await world.clock.advance(1_000);
+  const { hostPath = '', containerPath } = world.noted.configs.get('c')?.mounts[0] ?? {};
+  assert.deepEqual([containerPath, world.files.text(hostPath)], ['/ca.crt', 'the certificate']);
+  assert.ok(hostPath.includes(`${pod.metadata?.uid}/volumes/kubernetes.io~configmap/v/`));
+  await world.close();
+});
+
 test('many who take what was read a moment ago cost one request', async () => {
   const world = await startApiWorld('reader');
   let requests = 0;
