@@ -13,6 +13,18 @@ export interface ContainerScript {
   /** What its commands do; the first entry whose command is the same. Others are not found in $PATH. */
   readonly execs?: readonly SimExec[];
   readonly servers?: readonly SimServerScript[];
+  /** What it does with what is typed into it, if it was made with `stdin`. Default: nothing. */
+  readonly onInput?: (text: string) => SimReaction;
+  /** When its input ends. Default: nothing. */
+  readonly onInputEnd?: () => SimReaction;
+}
+
+export interface SimReaction {
+  /** Whole lines. */
+  readonly stdout?: string;
+  readonly stderr?: string;
+  /** It ends. */
+  readonly exitCode?: number;
 }
 
 export interface SimExec {
@@ -29,6 +41,8 @@ export interface SimExecResult {
   readonly stderr?: string;
   /** How long it runs. Default 0. */
   readonly takesMs?: number;
+  /** What comes on its input, if it has one, is its output; it runs until that ends. */
+  readonly copiesInput?: boolean;
 }
 
 export interface SimServerScript {

@@ -1,9 +1,17 @@
 import type { Clock } from '../base/clock.ts';
 import { StatusError, unreachable } from '../base/status-error.ts';
-import type { TaskScope } from '../base/task-scope.ts';
-import type { ContainerConfig, ContainerEventKind, PodSandboxStatus, RuntimeContainerStatus } from '../cri/runtime.ts';
+import { TaskScope } from '../base/task-scope.ts';
+import { forEachInput } from '../cri/remote-input.ts';
+import type {
+  ContainerConfig,
+  ContainerEventKind,
+  PodSandboxStatus,
+  RemoteStreams,
+  RuntimeContainerStatus,
+} from '../cri/runtime.ts';
 import { untilAborted } from '../cri/until-aborted.ts';
-import type { ContainerScript, SimInstance } from './container-script.ts';
+import type { ContainerScript, SimInstance, SimReaction } from './container-script.ts';
+import { SimAttacher } from './sim-attacher.ts';
 import type { SimServer } from './sim-network.ts';
 
 type State =
@@ -26,9 +34,15 @@ type State =
       readonly message: string;
     };
 
+export interface SimListeners {
+  /** Returns what ends it. */
+  listen(address: string, port: number, server: SimServer): () => void;
+  find(address: string, port: number): SimServer | undefined;
+}
+
 export interface SimContainerDeps {
   readonly clock: Clock;
-  readonly network: { listen(address: string, port: number, server: SimServer): () => void } | undefined;
+  readonly network: SimListeners | undefined;
   readonly writeLog: ((logFile: string, line: string) => void) | undefined;
   readonly scope: TaskScope;
   readonly emit: (kind: ContainerEventKind, container: SimContainer) => void;
@@ -56,6 +70,7 @@ export class SimContainer {
   readonly #spec: SimContainerSpec;
   readonly #createdWallMs: number;
   #state: State = { kind: 'created' };
+  readonly #attachers = new Set<SimAttacher>();
   #hasStopSignal = false; // it was sent
 
   constructor(deps: SimContainerDeps, spec: SimContainerSpec) {
@@ -76,6 +91,12 @@ export class SimContainer {
   get script(): ContainerScript {
     if (this.#state.kind !== 'running') throw this.#notRunning();
     return this.#spec.script ?? {};
+  }
+
+  /** Aborts when it ends. Fails unless it runs. */
+  get life(): AbortSignal {
+    if (this.#state.kind !== 'running') throw this.#notRunning();
+    return this.#state.life.signal;
   }
 
   /** Since its start. Fails unless it runs. */
@@ -145,8 +166,37 @@ export class SimContainer {
     };
     state.life.abort(new Error('the container has ended'));
     state.onEnded();
+    for (const attacher of this.#attachers) attacher.end();
     this.#deps.onExited?.(this.#instance, exitCode);
     this.#deps.emit('stopped', this);
+  }
+
+  /** Joins a client to it until it ends, or the client has no more to say and the input goes on without it. */
+  async attach(streams: RemoteStreams, signal: AbortSignal): Promise<void> {
+    if (this.#state.kind !== 'running') throw this.#notRunning();
+    const { life } = this.#state;
+    const { stdin, stdinOnce } = this.#spec.config;
+    const attacher = new SimAttacher(streams);
+    this.#attachers.add(attacher);
+    const client = new TaskScope(life.signal);
+    const { stdin: input } = streams;
+    if (stdin && input !== undefined) {
+      client.start(async (clientSignal) => {
+        await forEachInput(input, clientSignal, async (bytes) => {
+          this.#react(this.#spec.script?.onInput?.(new TextDecoder().decode(bytes)) ?? {});
+          return 'more';
+        });
+        if (clientSignal.aborted) return;
+        if (stdinOnce) this.#react(this.#spec.script?.onInputEnd?.() ?? {});
+        else attacher.end();
+      });
+    }
+    try {
+      await untilAborted(attacher.run(), signal);
+    } finally {
+      this.#attachers.delete(attacher);
+      await client.close();
+    }
   }
 
   async stop(graceMs: number, signal: AbortSignal): Promise<void> {
@@ -238,9 +288,17 @@ export class SimContainer {
     }
   }
 
+  #react({ stdout, stderr, exitCode }: SimReaction): void {
+    for (const line of linesOf(stdout)) this.#writeLog('stdout', line);
+    for (const line of linesOf(stderr)) this.#writeLog('stderr', line);
+    if (exitCode !== undefined) this.end(exitCode);
+  }
+
   #writeLog(stream: 'stdout' | 'stderr', text: string): void {
     const { clock, writeLog } = this.#deps;
-    if (writeLog === undefined || this.#state.kind !== 'running') return;
+    if (this.#state.kind !== 'running') return;
+    for (const attacher of this.#attachers) attacher.push(stream, `${text}\n`);
+    if (writeLog === undefined) return;
     const wallMs = clock.wallMs();
     const second = new Date(Math.floor(wallMs)).toISOString().slice(0, -1); // to the millisecond
     const below = Math.floor((wallMs - Math.floor(wallMs)) * 1_000_000);
@@ -250,6 +308,10 @@ export class SimContainer {
   #notRunning(): StatusError {
     return new StatusError('Conflict', `container is in ${stateName(this.#state.kind)} state`);
   }
+}
+
+function linesOf(text: string | undefined): readonly string[] {
+  return text === undefined ? [] : text.replace(/\n$/, '').split('\n');
 }
 
 function stateName(kind: State['kind']): string {

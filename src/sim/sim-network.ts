@@ -1,3 +1,4 @@
+import type { ByteStream } from '../base/byte-stream.ts';
 import { ChildSignals } from '../base/child-signals.ts';
 import type { Clock } from '../base/clock.ts';
 import { StatusError } from '../base/status-error.ts';
@@ -40,6 +41,8 @@ export interface SimServer {
   http?(request: HttpProbeRequest, requestIndex: number): SimHttpAnswer;
   /** Absent: it does not know the health service. */
   grpc?(service: string, requestIndex: number): SimGrpcAnswer;
+  /** A connection through `portForward`, until it is done with it. Absent: it is closed at once. */
+  tcp?(stream: ByteStream, signal: AbortSignal): Promise<void>;
 }
 
 /** An address where nothing answers, not even with a refusal. */
@@ -79,6 +82,11 @@ export class SimNetwork implements ProbeTransport {
     return () => {
       if (this.#listeners.get(key) === listener) this.#listeners.delete(key);
     };
+  }
+
+  /** Who listens there; `undefined`: nobody. */
+  find(address: string, port: number): SimServer | undefined {
+    return this.#listeners.get(`${address} ${port}`)?.server;
   }
 
   /** Makes packets to `address` vanish, or have no route; `undefined`: all is well again. */

@@ -1,3 +1,4 @@
+import type { ByteStream } from '../base/byte-stream.ts';
 import type { Clock } from '../base/clock.ts';
 import { randomHex, type Entropy } from '../base/entropy.ts';
 import { StatusError } from '../base/status-error.ts';
@@ -17,18 +18,20 @@ import {
   type PodSandboxConfig,
   type PodSandboxStatus,
   type PulledImage,
+  type RemoteStreams,
   type RuntimeCondition,
   type RuntimeContainerStatus,
   type RuntimeImage,
   type RuntimeVersion,
 } from '../cri/runtime.ts';
 import { execErrorText, startErrorText } from '../cri/start-error.ts';
+import { portForwardErrorText } from '../cri/port-forward-error.ts';
+import { forEachInput } from '../cri/remote-input.ts';
 import { untilAborted } from '../cri/until-aborted.ts';
 import { findExecResult, findScript } from './container-script.ts';
-import type { ContainerScript, ScriptRule, SimImage, SimInstance } from './container-script.ts';
+import type { ContainerScript, ScriptRule, SimExecResult, SimImage, SimInstance } from './container-script.ts';
 import { noFaults, type Faults } from './faults.ts';
-import { SimContainer } from './sim-container.ts';
-import type { SimServer } from './sim-network.ts';
+import { SimContainer, type SimListeners } from './sim-container.ts';
 
 /** The verbs that take time and can fail; the fault sites are `cri.VERB.lostRequest` and `cri.VERB.lostReply`. */
 export const simVerbs = [
@@ -45,6 +48,9 @@ export const simVerbs = [
   'listContainers',
   'reopenContainerLog',
   'execSync',
+  'exec',
+  'attach',
+  'portForward',
   'listImages',
   'imageStatus',
   'pullImage',
@@ -56,6 +62,7 @@ export const simVerbs = [
 export type SimVerb = (typeof simVerbs)[number];
 
 const hungStopMs = 20_000; // fault `cri.stopContainer.hung`: how long even SIGKILL does not help
+const lateStartMs = 125_000; // fault `cri.startContainer.late`: longer than a kubelet waits
 const slowPullMs = 60_000; // fault `cri.pullImage.slow`
 const hostNumbers = 253; // .2 to .254 of 10.244.0.0/24
 
@@ -65,7 +72,7 @@ export interface SimRuntimeDeps {
   /** Default: nothing goes wrong. */
   readonly faults?: Faults;
   /** Where scripts' servers listen; absent: they do not. */
-  readonly network?: { listen(address: string, port: number, server: SimServer): () => void };
+  readonly network?: SimListeners;
   /** Takes each finished log line (in CRI format, with its newline); absent: they are dropped. */
   readonly writeLog?: (logFile: string, line: string) => void;
 }
@@ -229,8 +236,16 @@ export class SimRuntime implements ContainerRuntime {
   }
 
   startContainer(containerId: string, signal: AbortSignal): Promise<void> {
-    return this.#call('startContainer', signal, () => {
+    return this.#call('startContainer', signal, async () => {
+      // Whoever asked may have given up by then; it is started all the same, unless it was removed.
+      if (this.#faults.hit('cri.startContainer.late')) {
+        await this.#deps.clock.sleep(lateStartMs, 'cri.sim.lateStart', this.#scope.signal);
+      }
       const container = this.#container(containerId);
+      const { podSandboxId } = container.status;
+      if (this.#sandbox(podSandboxId).status.state !== 'ready') {
+        throw new StatusError('Conflict', `sandbox container ${JSON.stringify(podSandboxId)} is not running`);
+      }
       container.start((text) => startErrorText({ kind: 'notFound', word: text }));
     });
   }
@@ -282,11 +297,7 @@ export class SimRuntime implements ContainerRuntime {
   ): Promise<ExecSyncResult> {
     return this.#call('execSync', signal, async () => {
       const container = this.#container(containerId);
-      const result = findExecResult(container.script, command, container.elapsedMs);
-      if (result === undefined) {
-        const failure = { kind: 'notFound', word: command[0] ?? '' } as const;
-        throw new StatusError('InternalError', execErrorText(randomHex(this.#ids, 32), failure));
-      }
+      const result = this.#execResult(container, command);
       const takesMs = result.takesMs ?? 0;
       const isLate = timeoutMs > 0 && takesMs >= timeoutMs;
       await this.#deps.clock.sleep(isLate ? timeoutMs : takesMs, 'cri.sim.exec', signal);
@@ -302,17 +313,47 @@ export class SimRuntime implements ContainerRuntime {
     });
   }
 
-  // Streams come with the next step of this runtime.
-  exec(): Promise<number> {
-    return Promise.reject(new StatusError('MethodNotAllowed', 'exec is not supported by this runtime yet'));
+  exec(
+    containerId: string,
+    { command }: { readonly command: readonly string[]; readonly tty: boolean },
+    streams: RemoteStreams,
+    signal: AbortSignal,
+  ): Promise<number> {
+    return this.#call('exec', signal, async () => {
+      const container = this.#container(containerId);
+      const result = this.#execResult(container, command);
+      const { life } = container;
+      const running = runExec(this.#deps.clock, result, streams, signal);
+      return await untilAborted(untilAborted(running, life), signal).catch((error: unknown) => {
+        if (error === life.reason && !signal.aborted) return 137; // killed with its container
+        throw error;
+      });
+    });
   }
 
-  attach(): Promise<void> {
-    return Promise.reject(new StatusError('MethodNotAllowed', 'attach is not supported by this runtime yet'));
+  attach(
+    containerId: string,
+    _options: { readonly tty: boolean },
+    streams: RemoteStreams,
+    signal: AbortSignal,
+  ): Promise<void> {
+    return this.#call('attach', signal, () => this.#container(containerId).attach(streams, signal));
   }
 
-  portForward(): Promise<void> {
-    return Promise.reject(new StatusError('MethodNotAllowed', 'port-forward is not supported by this runtime yet'));
+  portForward(podSandboxId: string, port: number, stream: ByteStream, signal: AbortSignal): Promise<void> {
+    return this.#call('portForward', signal, async () => {
+      const { ips, state } = this.#sandbox(podSandboxId).status;
+      if (state !== 'ready') {
+        throw new StatusError('Conflict', `sandbox container ${JSON.stringify(podSandboxId)} is not running`);
+      }
+      const server = this.#deps.network?.find(ips[0] ?? '127.0.0.1', port);
+      if (server === undefined) {
+        const refused = 'connection refused';
+        throw new StatusError('ServiceUnavailable', portForwardErrorText(podSandboxId, port, refused, refused));
+      }
+      if (server.tcp === undefined) await stream.end();
+      else await untilAborted(server.tcp(stream, signal), signal);
+    });
   }
 
   listImages(signal: AbortSignal): Promise<readonly RuntimeImage[]> {
@@ -430,6 +471,13 @@ export class SimRuntime implements ContainerRuntime {
     return findScript(this.#options.rules, image.name, command);
   }
 
+  #execResult(container: SimContainer, command: readonly string[]): SimExecResult {
+    const result = findExecResult(container.script, command, container.elapsedMs);
+    if (result !== undefined) return result;
+    const failure = { kind: 'notFound', word: command[0] ?? '' } as const;
+    throw new StatusError('InternalError', execErrorText(randomHex(this.#ids, 32), failure));
+  }
+
   #emit(kind: ContainerEventKind, container: SimContainer): void {
     if (this.#isDown) return; // whoever comes back has to relist
     this.#events.emit({ kind, containerId: container.id, podUid: container.podUid });
@@ -478,6 +526,25 @@ export class SimRuntime implements ContainerRuntime {
     const name = normalName(image);
     return this.#presentImages().find((candidate) => candidate.name === name || idOf(candidate) === image);
   }
+}
+
+async function runExec(
+  clock: Clock,
+  result: SimExecResult,
+  streams: RemoteStreams,
+  signal: AbortSignal,
+): Promise<number> {
+  const encoder = new TextEncoder();
+  if (result.copiesInput === true && streams.stdin !== undefined) {
+    await forEachInput(streams.stdin, signal, async (bytes) => {
+      await streams.stdout?.(bytes);
+      return 'more';
+    });
+  }
+  await clock.sleep(result.takesMs ?? 0, 'cri.sim.exec', signal);
+  if (result.stdout !== undefined) await streams.stdout?.(encoder.encode(result.stdout));
+  if (result.stderr !== undefined) await streams.stderr?.(encoder.encode(result.stderr));
+  return result.exitCode;
 }
 
 /** As in Kubernetes: `command` replaces the entrypoint, `args` what follows it. */

@@ -9,9 +9,13 @@ import { ProcessRuntime } from '../../src/cri/process/process-runtime.ts';
 import { HostClock } from '../../src/host/host-clock.ts';
 import { HostEntropy } from '../../src/host/host-entropy.ts';
 import { processSuite, type OpenProcessRuntime } from './process-suite.ts';
-import { runtimeSuite } from './runtime-suite.ts';
+import { runtimeSuite, suitePort } from './runtime-suite.ts';
 
 type Way = 'root' | 'user' | 'none';
+
+const echoServer = `require("net").createServer({ allowHalfOpen: true }, (socket) => {
+  socket.on("error", () => {}).pipe(socket);
+}).listen(${suitePort}, "127.0.0.1")`;
 
 /** Opens a runtime in a temporary directory of its own, isolated in exactly this way. */
 function opener(way: Way, network?: 'namespace'): OpenProcessRuntime {
@@ -35,6 +39,7 @@ function opener(way: Way, network?: 'namespace'): OpenProcessRuntime {
       logRoot: path.join(directory, 'logs'),
       readLog: (logPath) => fsp.readFile(logPath, 'utf8'),
       isPid1: way !== 'none',
+      echoServer: ['node', '-e', echoServer], // on the loopback interface, which may be this machine's
       async close() {
         await runtime.close();
         if (overrides.directory === undefined) await fsp.rm(directory, { recursive: true, force: true });

@@ -18,6 +18,7 @@ import {
   type RuntimeContainerStatus,
 } from '../../src/cri/runtime.ts';
 import { containerConfig, sandboxConfig } from './runtime-configs.ts';
+import { streamTests } from './stream-suite.ts';
 
 export interface OpenedRuntime {
   readonly runtime: ContainerRuntime;
@@ -25,10 +26,18 @@ export interface OpenedRuntime {
   readonly readLog: (logPath: string) => Promise<string>;
   /** Whether a container's command is PID 1, and so ignores signals that it has no handler for. */
   readonly isPid1: boolean;
+  /** What listens on `suitePort` and sends back all that comes, until that ends. Default: `suiteCommands.echoServer`. */
+  readonly echoServer?: readonly string[];
+  /** Whether `tty: true` is possible. Default: yes. */
+  readonly hasTerminals?: boolean;
   readonly close: () => Promise<void>;
 }
 
 export type OpenRuntime = () => Promise<OpenedRuntime>;
+
+/** Another one for each process: some runtimes have no networks of pods. */
+export const suitePort = 20_000 + (process.pid % 20_000);
+export const suiteBigBytes = 1_000_000;
 
 export const suiteCommands = {
   /** Writes `out` and, to stderr, `err`; ends with 7. */
@@ -39,11 +48,24 @@ export const suiteCommands = {
   sleeper: ['sleep', '600'],
   /** Says `up` when its handler for SIGTERM, which ends it with 3, is in place. */
   handler: ['sh', '-c', "trap 'exit 3' TERM; echo up; while true; do sleep 0.02; done"],
+  /** Says `before`; answers each line with `got LINE` and, on stderr, `err`; ends with 4 at the line `end`. */
+  reader: [
+    'sh',
+    '-c',
+    'echo before; while read line; do [ "$line" = end ] && exit 4; echo "got $line"; echo err >&2; done',
+  ],
+  /** Its input is its output. */
+  copier: ['cat'],
+  echoServer: ['nc', '-ll', '-p', String(suitePort), '-e', 'cat'],
 } as const satisfies Record<string, readonly string[]>;
 
 export const suiteExecs = {
   fails: ['sh', '-c', 'echo o; echo e >&2; exit 5'],
   lasts: ['sleep', '30'],
+  /** Dies of SIGKILL. */
+  dies: ['sh', '-c', 'kill -KILL $$'],
+  copies: ['cat'],
+  big: ['sh', '-c', `yes | head -c ${suiteBigBytes}`],
 } as const satisfies Record<string, readonly string[]>;
 
 /** One test's runtime, with what the tests do all the time. */
@@ -124,7 +146,7 @@ export function logTexts(log: string): string {
   return log.replaceAll(/^\S+ (?:stdout|stderr) [FP] /gm, '');
 }
 
-type RuntimeTest = (sentence: string, body: (bench: RuntimeBench) => Promise<void>) => void;
+export type RuntimeTest = (sentence: string, body: (bench: RuntimeBench) => Promise<void>) => void;
 
 export function runtimeSuite(name: string, open: OpenRuntime): void {
   const runtimeTest: RuntimeTest = (sentence, body) => {
@@ -145,6 +167,7 @@ export function runtimeSuite(name: string, open: OpenRuntime): void {
     describe('stop', () => stopTests(runtimeTest));
     describe('sandboxes', () => sandboxTests(runtimeTest));
     describe('exec', () => execTests(runtimeTest));
+    describe('streams', () => streamTests(runtimeTest));
     describe('events', () => eventTests(runtimeTest));
     describe('images', () => imageTests(runtimeTest));
   });

@@ -5,7 +5,7 @@
  * The launcher is PID 1 of one PID and mount namespace, and the parent of all containers. So when it ends, for
  * whatever reason, the kernel ends them all, whatever they forked. It reads commands (one per line, made by us) from
  * standard input; its end means that livelet is gone. It answers on standard output, one line per message:
- *   hello overlay|binds     ready; how root directories are made
+ *   hello overlay|binds reset|ignored   ready; how root directories are made; whether commands get SIGINT as they should
  *   fifos N STATUS          batch N of FIFOs was made (0) or not
  *   net NAME STATUS         the namespaces of NAME were made (0) or not
  *   pid ID PID              the container's first process, in the launcher's numbering
@@ -105,7 +105,10 @@ c_check() { # container, pid: says that it has ended if its own shell could not
   kill -0 "$2" 2>/dev/null || echo "exit $1 137"
 }
 
-echo "hello $files"
+# A shell without job control ignores SIGINT and SIGQUIT in all that it starts in the background, and so for ever.
+signals=ignored
+env --default-signal=INT,QUIT true 2>/dev/null && signals=reset
+echo "hello $files $signals"
 while IFS= read -r line; do
   jobs > /dev/null
   eval "$line"

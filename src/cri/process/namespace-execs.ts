@@ -35,6 +35,8 @@ interface RunningExec {
 interface ExecStreams extends Pick<LaunchStreams, 'paths'> {
   /** They are its controlling terminal. */
   readonly tty: boolean;
+  /** It shall be quick, and nobody interrupts it. */
+  readonly isProbe: boolean;
   readonly onOpened: () => void;
 }
 
@@ -62,7 +64,12 @@ export class NamespaceExecs {
     if (failure !== undefined) return { kind: 'failed', failure };
     const { stdinOpen, tty, container } = request;
     const streams = await openLaunchStreams(this.#deps, { stdinOpen, tty, user: container.user });
-    const { exited, kill } = this.#start(request, { paths: streams.paths, tty, onOpened: () => streams.onOpened() });
+    const { exited, kill } = this.#start(request, {
+      paths: streams.paths,
+      tty,
+      isProbe: false,
+      onOpened: () => streams.onOpened(),
+    });
     const { stdin, stdout, stderr, terminal } = streams;
     void exited.then(() => stdin?.destroy());
     // Of its number nobody here knows: signals go to what it has forked as well.
@@ -110,7 +117,7 @@ export class NamespaceExecs {
     const [stdout, stderr] = [boundedOutput(out.stream), boundedOutput(err.stream)];
     try {
       const paths = { in: '', out: out.path, err: err.path };
-      const { exited, kill } = this.#start(request, { paths, tty: false, onOpened: () => {} });
+      const { exited, kill } = this.#start(request, { paths, tty: false, isProbe: true, onOpened: () => {} });
       const code = await this.#untilTimeoutOrAbort(exited, request.timeoutMs, signal);
       if (code === undefined) {
         kill();
@@ -165,7 +172,7 @@ export class NamespaceExecs {
     }
   }
 
-  #execLine(id: string, { container, process, command }: ExecTarget, { paths, tty }: ExecStreams): string {
+  #execLine(id: string, { container, process, command }: ExecTarget, { paths, tty, isProbe }: ExecStreams): string {
     const { mode, containerDirectory, enterFlags } = this.#deps;
     const envFile = shellWord(path.join(containerDirectory(container.id), 'env.sh'));
     const namespaces = ['--pid', '--mount', ...enterFlags(container.podSandboxId)];
@@ -173,7 +180,7 @@ export class NamespaceExecs {
     const inDirectory =
       container.workingDir === '/' ? [] : [mode.tools.shell, '-c', 'cd "$0" && exec "$@"', container.workingDir];
     const onTerminal = tty ? [mode.tools.setsid, '--ctty'] : [];
-    const prefix = identityPrefix(container, mode);
+    const prefix = identityPrefix(container, mode, isProbe ? 'asTheyAre' : 'reset');
     const words = [shellWords([...enter, ...inDirectory, ...onTerminal]), prefix, shellWords(command)].join(' ');
     const variables = tty ? Object.entries(terminalVariables) : [];
     const setTerminal = variables.map(([name, value]) => `export ${name}=${value}; `).join('');

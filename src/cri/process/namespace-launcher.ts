@@ -91,30 +91,30 @@ export class NamespaceLauncher implements Launcher {
     makeSkeleton(path.join(options.directory, 'skeleton'));
     // Their modes let a container's user open /dev/stdout anew: nobody else may come near them.
     fs.chmodSync(path.join(options.directory, 'fifos'), 0o700);
-    let onHello: (files: string | undefined) => void = () => {};
-    const hello = new Promise<string | undefined>((resolve) => (onHello = resolve));
+    let onHello: (words: readonly string[]) => void = () => {};
+    const hello = new Promise<readonly string[]>((resolve) => (onHello = resolve));
     const opened: { launcher?: NamespaceLauncher } = {};
     const channel = new ShellChannel({
       command: launcherCommand(tools, options),
       env: { PATH: systemPath },
-      onMessage: (words) => (words[0] === 'hello' ? onHello(words[1]) : opened.launcher?.onMessage(words)),
+      onMessage: (words) => (words[0] === 'hello' ? onHello(words) : opened.launcher?.onMessage(words)),
       onEnd: () => {
-        onHello(undefined);
+        onHello([]);
         opened.launcher?.onEnd();
       },
     });
-    const timer = new AbortController();
-    const late = deps.clock.sleep(helloMsMax, 'cri.process.hello', timer.signal).then(
-      () => undefined,
-      () => undefined, // it came in time
-    );
-    const files = await Promise.race([hello, late]);
-    timer.abort();
+    const said = await within(deps.clock, helloMsMax, 'cri.process.hello', hello);
+    const [, files, signals] = said.kind === 'inTime' ? said.value : [];
     if (files !== 'overlay' && files !== 'binds') {
       await channel.close();
       return channel.errorText || 'the launcher did not answer';
     }
-    opened.launcher = new NamespaceLauncher(deps, options, channel, { tools, files, isRoot: options.as === 'root' });
+    opened.launcher = new NamespaceLauncher(deps, options, channel, {
+      tools,
+      files,
+      isRoot: options.as === 'root',
+      canResetSignals: signals === 'reset',
+    });
     return opened.launcher;
   }
 

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import net from 'node:net';
-import { invariant, StatusError, messageOf } from '../../base/status-error.ts';
+import { StatusError, messageOf } from '../../base/status-error.ts';
+import { portForwardErrorText } from '../port-forward-error.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { stdioOfChild } from './inherited-files.ts';
 import { systemPath } from './shell-tools.ts';
@@ -142,15 +143,8 @@ async function connectToFamilies(
       throw error;
     });
     if (typeof outcome !== 'string') return outcome;
-    failures.push(dialErrorText(host, port, outcome));
+    failures.push(errorTexts[outcome] ?? outcome);
   }
-  const [ipv4, ipv6] = failures;
-  invariant(ipv4 !== undefined && ipv6 !== undefined, `${failures.length} families were tried`);
-  const where = `localhost:${port} inside namespace ${JSON.stringify(sandboxId)}`;
-  throw new StatusError('ServiceUnavailable', `failed to connect to ${where}, IPv4: ${ipv4} IPv6 ${ipv6} `);
-}
-
-function dialErrorText(host: string, port: number, code: string): string {
-  const [network, address] = host.includes(':') ? ['tcp6', `[${host}]:${port}`] : ['tcp4', `${host}:${port}`];
-  return `dial ${network} ${address}: connect: ${errorTexts[code] ?? code}`;
+  const [ipv4 = '', ipv6 = ''] = failures;
+  throw new StatusError('ServiceUnavailable', portForwardErrorText(sandboxId, port, ipv4, ipv6));
 }

@@ -4,6 +4,7 @@ import type { Clock } from '../../base/clock.ts';
 import { StatusError } from '../../base/status-error.ts';
 import { TaskScope } from '../../base/task-scope.ts';
 import type { RemoteStreams, TerminalSize } from '../runtime.ts';
+import { forEachInput } from '../remote-input.ts';
 import { untilAborted } from '../until-aborted.ts';
 import type { LaunchedProcess, TerminalControl } from './launcher.ts';
 
@@ -46,7 +47,7 @@ export async function runWithStreams(
 
 /** Writes all of `source`, as fast as `sink` takes it. Ends early when the client or the process has gone. */
 export async function copyIn(source: AsyncIterable<Uint8Array>, sink: Writable, signal: AbortSignal): Promise<void> {
-  await forEachFrom(source, signal, async (bytes) => {
+  await forEachInput(source, signal, async (bytes) => {
     if (!sink.writable) return 'enough';
     if (!sink.write(bytes)) await drained(sink, signal);
     return 'more';
@@ -60,31 +61,10 @@ export async function followSize(
   signal: AbortSignal,
 ): Promise<void> {
   if (sizes === undefined || terminal === undefined) return;
-  await forEachFrom(sizes, signal, async (size) => {
+  await forEachInput(sizes, signal, async (size) => {
     terminal.resize(size);
     return 'more';
   });
-}
-
-/**
- * What a client sends, until it ends or `signal` aborts; a client that is lost has ended. Not `for await`: that could
- * not stop while it waits.
- */
-async function forEachFrom<T>(
-  source: AsyncIterable<T>,
-  signal: AbortSignal,
-  take: (value: T) => Promise<'more' | 'enough'>,
-): Promise<void> {
-  const iterator = source[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const next = await untilAborted(iterator.next(), signal);
-      if (next.done === true || (await take(next.value)) === 'enough') return;
-    }
-  } catch (error) {
-    if (signal.aborted || error instanceof StatusError) return;
-    throw error;
-  }
 }
 
 /** Until `sink` takes more, or is closed. */

@@ -19,6 +19,8 @@ export interface ShellTools {
 export interface ScriptMode {
   readonly tools: ShellTools;
   readonly files: 'overlay' | 'binds';
+  /** Whether env(1) can give a command the default action of SIGINT and SIGQUIT: those of GNU since 8.31. */
+  readonly canResetSignals: boolean;
   /** Whether we are root of the whole machine, not only of a user namespace. */
   readonly isRoot: boolean;
 }
@@ -75,7 +77,7 @@ function startScriptOf(launch: ContainerLaunch, containerDir: string, rootTable:
     `find_command ${shellWord(launch.argv[0] ?? '')}\n[ -z "$failure" ] || fail "$failure"\n`,
     'unset failure directory saved_ifs PWD OLDPWD SHLVL\n',
     `echo "started ${launch.id}"\nexec 0<&3 1>&4 2>&5 3<&- 4>&- 5>&-\n`,
-    `exec ${launch.tty ? `${mode.tools.setsid} --ctty ` : ''}${identityPrefix(launch, mode)} ${shellWords(launch.argv)}\n`,
+    `exec ${launch.tty ? `${mode.tools.setsid} --ctty ` : ''}${identityPrefix(launch, mode, 'reset')} ${shellWords(launch.argv)}\n`,
   ];
   return parts.join('');
 }
@@ -119,10 +121,14 @@ function makeTarget(hostPath: string, containerPath: string): string {
 `;
 }
 
-/** The command that stands before the container's own: it sets the odd variables, the user and the capabilities. */
-export function identityPrefix(launch: ContainerLaunch, mode: ScriptMode): string {
-  const odd = launch.env.filter((variable) => !isPlainVariable(variable));
-  const setOdd = odd.length === 0 ? [] : [mode.tools.env, ...odd.map(([name, value]) => `${name}=${value}`)];
+/**
+ * The command that stands before the container's own: it sets the odd variables, the user and the capabilities, and,
+ * for what a user may interrupt, the signals.
+ */
+export function identityPrefix(launch: ContainerLaunch, mode: ScriptMode, signals: 'reset' | 'asTheyAre'): string {
+  const odd = launch.env.filter((variable) => !isPlainVariable(variable)).map(([name, value]) => `${name}=${value}`);
+  const reset = signals === 'reset' && mode.canResetSignals ? ['--default-signal=INT,QUIT'] : [];
+  const setOdd = odd.length + reset.length === 0 ? [] : [mode.tools.env, ...reset, ...odd];
   const options = identityOptions(launch);
   // Should the shell outside be killed, nobody would see its end: better that it ends too.
   const setIdentity = options.length === 0 ? [] : [mode.tools.setpriv, '--pdeathsig', 'KILL', ...options, '--'];
