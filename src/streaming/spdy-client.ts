@@ -132,7 +132,7 @@ async function withSpdy<T>(
   scope.start(() => connection.run());
   try {
     const result = await use(connection, scope);
-    await connection.goAway();
+    await connection.goAway().catch(() => {}); // the server may have closed it already: it was through too
     return result;
   } catch (error) {
     signal.throwIfAborted();
