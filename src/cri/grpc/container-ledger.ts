@@ -12,7 +12,8 @@ const kindByStage = { created: 'created', running: 'started', exited: 'stopped' 
 export interface ListedContainer {
   readonly id: string;
   readonly podUid: string;
-  readonly stage: ContainerStage;
+  /** `undefined`: the runtime does not know. */
+  readonly stage: ContainerStage | undefined;
 }
 
 interface Entry {
@@ -62,7 +63,7 @@ export class ContainerLedger {
       ...gone.flatMap((id) => this.#remove(id)),
       ...containers
         .filter(({ id }) => !touched.has(id))
-        .flatMap(({ id, podUid, stage }) => this.#advance(id, podUid, stage)),
+        .flatMap(({ id, podUid, stage }) => (stage === undefined ? [] : this.#advance(id, podUid, stage))),
     ];
     if (this.#isFilled) return events;
     this.#isFilled = true;

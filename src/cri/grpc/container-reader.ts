@@ -54,13 +54,11 @@ export class ContainerReader {
 
   /** Only their states, in one call. */
   async stages(signal: AbortSignal): Promise<readonly ListedContainer[]> {
-    return (await this.#listContainers({ labelSelector: this.#selectorOf(undefined) }, signal)).flatMap(
-      ({ id, state, labels }) => {
-        const stage = containerStates[state] ?? 'unknown';
-        // Nobody knows whether it runs: it is told when that is known.
-        return stage === 'unknown' ? [] : [{ id, podUid: labels[podLabels.podUid] ?? '', stage }];
-      },
-    );
+    const items = await this.#listContainers({ labelSelector: this.#selectorOf(undefined) }, signal);
+    return items.map(({ id, state, labels }) => {
+      const stage = containerStates[state] ?? 'unknown';
+      return { id, podUid: labels[podLabels.podUid] ?? '', stage: stage === 'unknown' ? undefined : stage };
+    });
   }
 
   async sandbox(id: string, signal: AbortSignal): Promise<PodSandboxStatus> {

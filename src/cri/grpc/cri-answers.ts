@@ -2,13 +2,9 @@
 import { StatusError } from '../../base/status-error.ts';
 import type { NamespaceMode, PodSandboxStatus, RuntimeContainerStatus, RuntimeImage } from '../runtime.ts';
 import { containerStates, namespaceModes, sandboxReady } from './cri-values.ts';
-import type {
-  ContainerStatus as ContainerStatusMessage,
-  Image as ImageMessage,
-  PodSandboxStatus as SandboxStatusMessage,
-} from './gen/cri_pb.ts';
+import type * as cri from './gen/cri_pb.ts';
 
-export function sandboxStatusOf(message: SandboxStatusMessage): PodSandboxStatus {
+export function sandboxStatusOf(message: cri.PodSandboxStatus): PodSandboxStatus {
   const { id, metadata, network, labels, annotations } = message;
   if (metadata === undefined) throw new StatusError('InternalError', `the runtime says nothing of sandbox ${id}`);
   const networkMode = modeOf(message.linux?.namespaces?.options?.network);
@@ -34,7 +30,7 @@ function modeOf(value: number | undefined): NamespaceMode {
   return value === namespaceModes.node ? 'node' : 'pod';
 }
 
-export function containerStatusOf(message: ContainerStatusMessage, podSandboxId: string): RuntimeContainerStatus {
+export function containerStatusOf(message: cri.ContainerStatus, podSandboxId: string): RuntimeContainerStatus {
   const { id, metadata, imageRef, reason, labels, annotations, logPath } = message;
   if (metadata === undefined) throw new StatusError('InternalError', `the runtime says nothing of container ${id}`);
   const state = containerStates[message.state] ?? 'unknown';
@@ -63,7 +59,7 @@ function wallMs(nanoseconds: bigint): number {
   return nanoseconds <= 0n ? 0 : Number(nanoseconds / 1_000_000n);
 }
 
-export function imageOf(message: ImageMessage): RuntimeImage {
+export function imageOf(message: cri.Image): RuntimeImage {
   const { id, repoTags, size, uid, username, pinned } = message;
   return {
     id,

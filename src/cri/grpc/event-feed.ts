@@ -95,7 +95,8 @@ export class EventFeed {
             source = source === 'containerd' ? 'cri' : 'polling';
             continue;
           }
-          if (error.message !== failure) log.warn('runtimeEventsLost', { error: error.message });
+          const wasUp = clock.monoMs() - startedMonoMs > retryMs;
+          if (wasUp || error.message !== failure) log.warn('runtimeEventsLost', { error: error.message });
           failure = error.message;
         }
         if (source === 'polling') source = 'containerd';
@@ -103,6 +104,7 @@ export class EventFeed {
         if (leftMs > 0) await clock.sleep(leftMs, 'cri.events.retry', signal);
       }
     } catch (error) {
+      if (!signal.aborted) log.error('runtimeEventsFailed', { error: messageOf(error) });
       events.breakOff(messageOf(error));
       throw error;
     }
@@ -134,7 +136,7 @@ export class EventFeed {
           break;
       }
     } finally {
-      this.#queues.clear();
+      for (const kept of [this.#queues, this.#otherIds, this.#oomIds, this.#putAwayIds]) kept.clear();
       await scope.close();
     }
   }
@@ -147,7 +149,8 @@ export class EventFeed {
         this.#emit(this.#ledger.listed(await reader.stages(signal)));
       } catch (error) {
         if (signal.aborted || !(error instanceof StatusError)) throw error;
-        log.warn('runtimeListingFailed', { error: error.message });
+        // Without a connection there is no stream either, which says so.
+        if (error.reason !== 'ServiceUnavailable') log.warn('runtimeListingFailed', { error: error.message });
       }
       const periodMs = source === 'polling' ? pollMs : isFirst ? settleMs : safetyMs;
       await clock.sleep(periodMs, 'cri.events.list', signal);
@@ -223,7 +226,7 @@ export class EventFeed {
     await Promise.resolve();
   }
 
-  /** Of containerd's own record, which is there before the container is known to CRI. `undefined`: not a pod's, or not ours. */
+  /** By containerd's own record, there before CRI knows the container. `undefined`: not a pod's, or not ours. */
   async #lookUp(id: string, signal: AbortSignal): Promise<string | undefined> {
     if (this.#otherIds.has(id)) return undefined;
     const { rpc, reader } = this.#deps;

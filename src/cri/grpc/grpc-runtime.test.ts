@@ -375,6 +375,9 @@ test('what is learnt twice is told once, and a listing that began earlier does n
   assert.deepEqual(ledger.listed(stale), []);
   assert.deepEqual(ledger.reached('a', 'u', 'exited'), []);
   ledger.listingBegins();
+  const unknown = ['a', 'b'].map((id) => ({ id, podUid: 'u', stage: undefined }));
+  assert.deepEqual(ledger.listed(unknown), [], 'the runtime has them still');
+  ledger.listingBegins();
   assert.deepEqual(kinds(ledger.listed([{ id: 'c', podUid: 'u', stage: 'running' }])), [
     'deleted a',
     'deleted b',
