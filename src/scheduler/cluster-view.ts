@@ -16,6 +16,23 @@ export interface NodeView {
   readonly nominated: ReadonlyMap<string, PodNeeds>;
   /** The sums over `pods`. */
   readonly load: Readonly<Load>;
+  /** What `load` and `pods` leave of what is allocatable; below zero if overfull. */
+  readonly free: Readonly<Room>;
+  /** Its place in `nodes`; -1 if there is no Node of that name. */
+  readonly index: number;
+}
+
+/** The domains of one topology label: zones, or the nodes themselves. */
+export interface Topology {
+  /** For each of `nodes` its domain, counted from 0; -1 if it lacks the label. */
+  readonly domainOf: Int32Array;
+  readonly domainCount: number;
+}
+
+interface Room {
+  cpuMilli: number;
+  memoryBytes: number;
+  pods: number;
 }
 
 interface Load {
@@ -29,9 +46,11 @@ interface Load {
 interface MutableView extends NodeView {
   facts: NodeFacts;
   exists: boolean;
+  index: number;
   readonly pods: Map<string, PodNeeds>;
   readonly nominated: Map<string, PodNeeds>;
   readonly load: Load;
+  readonly free: Room;
 }
 
 /** How many there are of something on each node; none is zero. */
@@ -58,6 +77,7 @@ const requiredWeight = 1; // that near pods count for in scores. Upstream: `hard
 export class ClusterView {
   readonly #views = new Map<string, MutableView>(); // by name; one for each node, and for each name with pods
   #existing: readonly MutableView[] | undefined; // of #views, those with a Node; undefined when stale
+  readonly #topologies = new Map<string, Topology>(); // by label; of #existing, as far as asked for
   readonly #placed = new Map<string, { readonly needs: PodNeeds; readonly view: MutableView }>(); // by pod uid
   readonly #nominations = new Map<string, MutableView>(); // by pod uid
   readonly #groups = new Map<string, Map<string, PodGroup>>(); // by namespace and key; none is empty
@@ -68,8 +88,31 @@ export class ClusterView {
 
   /** Those that exist. */
   get nodes(): readonly NodeView[] {
-    this.#existing ??= [...this.#views.values()].filter((view) => view.exists);
+    if (this.#existing === undefined) {
+      this.#topologies.clear();
+      this.#existing = [...this.#views.values()].filter((view) => view.exists);
+      for (const [index, view] of this.#existing.entries()) view.index = index;
+    }
     return this.#existing;
+  }
+
+  /** Holds until a node changes. */
+  topology(key: string): Topology {
+    const { nodes } = this;
+    let topology = this.#topologies.get(key);
+    if (topology === undefined) {
+      const idByValue = new Map<string, number>();
+      const domainOf = Int32Array.from(nodes, ({ facts }) => {
+        const value = facts.labels[key];
+        if (value === undefined) return -1;
+        const id = idByValue.get(value) ?? idByValue.size;
+        idByValue.set(value, id);
+        return id;
+      });
+      topology = { domainOf, domainCount: idByValue.size };
+      this.#topologies.set(key, topology);
+    }
+    return topology;
   }
 
   node(name: string): NodeView | undefined {
@@ -130,6 +173,7 @@ export class ClusterView {
     view.facts = now;
     view.exists = true;
     this.#existing = undefined;
+    updateFree(view);
     return { now, before };
   }
 
@@ -139,6 +183,7 @@ export class ClusterView {
     if (view?.exists !== true) return undefined;
     const before = view.facts;
     view.exists = false;
+    view.index = -1;
     view.facts = absentNode(name);
     this.#existing = undefined;
     this.#forgetIfEmpty(view);
@@ -198,7 +243,9 @@ export class ClusterView {
     let view = this.#views.get(name);
     if (view === undefined) {
       const load = { cpuMilli: 0, memoryBytes: 0, others: new Map(), weightCpuMilli: 0, weightMemoryBytes: 0 };
-      view = { facts: absentNode(name), exists: false, pods: new Map(), nominated: new Map(), load };
+      const free = { cpuMilli: 0, memoryBytes: 0, pods: 0 };
+      const common = { pods: new Map<string, PodNeeds>(), nominated: new Map<string, PodNeeds>(), load, free };
+      view = { facts: absentNode(name), exists: false, index: -1, ...common };
       this.#views.set(name, view);
     }
     return view;
@@ -210,6 +257,7 @@ export class ClusterView {
 
   #count(view: MutableView, needs: PodNeeds, sign: 1 | -1): void {
     addLoad(view.load, needs, sign);
+    updateFree(view);
     const { namespace, labels, isTerminating, groupKey, priority } = needs;
     addTo(this.#priorities, priority, sign);
     const groups = this.#groups.get(namespace) ?? new Map<string, PodGroup>();
@@ -234,6 +282,12 @@ function addLoad(load: Load, { requests, weight }: PodNeeds, sign: 1 | -1): void
   for (const [name, amount] of requests.others) addTo(load.others, name, sign * amount);
   load.weightCpuMilli += sign * weight.cpuMilli;
   load.weightMemoryBytes += sign * weight.memoryBytes;
+}
+
+function updateFree({ facts, free, load, pods }: MutableView): void {
+  free.cpuMilli = facts.allocatable.cpuMilli - load.cpuMilli;
+  free.memoryBytes = facts.allocatable.memoryBytes - load.memoryBytes;
+  free.pods = facts.podsMax - pods.size;
 }
 
 function addTo<K>(counts: Map<K, number>, key: K, change: number): void {

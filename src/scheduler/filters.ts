@@ -85,16 +85,17 @@ const rejections = {
 const unschedulableTaint: Taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
 
 function rejectedByFacts(needs: PodNeeds, facts: NodeFacts): Rejection | undefined {
+  if (facts.isOpen && needs.takesAnyNode) return undefined;
   if (facts.isUnschedulable && !toleratesTaint(needs.tolerations, unschedulableTaint)) return rejections.unschedulable;
   if (needs.nodeName !== '' && needs.nodeName !== facts.name) return rejections.otherName;
   for (const taint of facts.hardTaints) {
     if (!toleratesTaint(needs.tolerations, taint)) return rejections.tainted;
   }
-  const isFree = needs.nodeSelector === undefined && needs.requiredNodes === undefined;
-  return isFree || isSelectedNode(needs, facts) ? undefined : rejections.unselected;
+  return isSelectedNode(needs, facts) ? undefined : rejections.unselected;
 }
 
 function rejectTakenPorts(needs: PodNeeds, node: NodeView): Rejection | undefined {
+  if (needs.hostPorts.length === 0 && needs.containerPorts.length === 0) return undefined;
   const wanted = portsOn(needs, node);
   if (wanted.length === 0) return undefined;
   for (const other of node.pods.values()) {
@@ -113,16 +114,13 @@ function clash(a: PortClaim, b: PortClaim): boolean {
   return a.hostIP === b.hostIP || a.hostIP === '0.0.0.0' || b.hostIP === '0.0.0.0';
 }
 
-function rejectFull({ requests }: PodNeeds, { facts, load, pods }: NodeView): Rejection | undefined {
-  const { allocatable } = facts;
-  const hasRoom =
-    pods.size < facts.podsMax &&
-    (requests.cpuMilli === 0 || requests.cpuMilli <= allocatable.cpuMilli - load.cpuMilli) &&
-    (requests.memoryBytes === 0 || requests.memoryBytes <= allocatable.memoryBytes - load.memoryBytes);
+function rejectFull({ requests }: PodNeeds, { facts, load, free }: NodeView): Rejection | undefined {
+  const hasRoom = requests.cpuMilli <= free.cpuMilli && requests.memoryBytes <= free.memoryBytes && free.pods > 0;
   if (hasRoom && requests.others.size === 0) return undefined;
+  const { allocatable } = facts;
   const reasons: string[] = [];
   let isCurable = true;
-  if (pods.size >= facts.podsMax) reasons.push('Too many pods');
+  if (free.pods <= 0) reasons.push('Too many pods');
   const check = (name: string, wanted: number, total: number, used: number): void => {
     if (wanted === 0 || wanted <= total - used) return;
     reasons.push(`Insufficient ${name}`);

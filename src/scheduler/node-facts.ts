@@ -12,6 +12,8 @@ export interface NodeFacts {
   readonly isUnschedulable: boolean;
   /** Its own, and those that its conditions stand for: NoSchedule and NoExecute. */
   readonly hardTaints: readonly Taint[];
+  /** Neither unschedulable nor with hard taints. */
+  readonly isOpen: boolean;
   /** PreferNoSchedule. */
   readonly softTaints: readonly Taint[];
   readonly allocatable: Amounts;
@@ -25,11 +27,13 @@ export function nodeFactsOf(node: Node): NodeFacts {
   const { metadata = {}, spec = {}, status = {} } = node;
   const taints = effectiveTaints(node);
   const allocatable = amountsOf(status.allocatable ?? {});
+  const hardTaints = taints.filter((taint) => taint.effect !== 'PreferNoSchedule');
   const facts = {
     name: metadata.name ?? '',
     labels: metadata.labels ?? {},
     isUnschedulable: spec.unschedulable === true,
-    hardTaints: taints.filter((taint) => taint.effect !== 'PreferNoSchedule'),
+    hardTaints,
+    isOpen: hardTaints.length === 0 && spec.unschedulable !== true,
     softTaints: taints.filter((taint) => taint.effect === 'PreferNoSchedule'),
     podsShareNetwork: metadata.annotations?.[podNetworkAnnotation] === 'host',
   };

@@ -1,84 +1,101 @@
 /** Pods that want to be near others, or far from them. Upstream: the plug-in `InterPodAffinity`. */
 import type { AffinityTerm } from './affinity-terms.ts';
-import type { ClusterView, CountByNode, NodeView } from './cluster-view.ts';
+import type { ClusterView, CountByNode, NodeView, Topology } from './cluster-view.ts';
 import type { PodNeeds } from './pod-needs.ts';
 
-/** Values of one topology label. */
-type Domains = Set<string>;
+/** Some domains of one topology. */
+interface Domains {
+  readonly topology: Topology;
+  /** By domain; 0: it is none of them. */
+  readonly marks: Uint8Array;
+}
+
+type DomainsByKey = Map<string, Domains>;
 
 /** What the placed pods mean for one pod, worked out once for all nodes. */
 export interface AffinityState {
-  readonly near: readonly AffinityTerm[];
-  /** For each of `near`: where the pods are that it wants to be near. */
-  readonly nearDomains: readonly Domains[];
+  /** For each of the pod's terms: where the pods are that it wants to be near. */
+  readonly near: readonly Domains[];
   /** There are no such pods anywhere, but it is one itself: it may be the first. */
   readonly mayBeFirst: boolean;
-  /** By topology key: where the pods are that it wants to be far from. */
-  readonly farDomains: ReadonlyMap<string, Domains>;
-  /** By topology key: where the pods are that want to be far from it. */
-  readonly avoidedDomains: ReadonlyMap<string, Domains>;
+  /** Where the pods are that it wants to be far from. */
+  readonly far: readonly Domains[];
+  /** Where the pods are that want to be far from it. */
+  readonly avoided: readonly Domains[];
 }
 
 /** `undefined` if nothing of this kind restrains it. */
 export function affinityStateOf(needs: PodNeeds, cluster: ClusterView): AffinityState | undefined {
-  const { near = [], far = [] } = needs.affinity ?? {};
-  const avoidedDomains = new Map<string, Domains>();
+  const { near: nearTerms = [], far: farTerms = [] } = needs.affinity ?? {};
+  const avoided: DomainsByKey = new Map();
   for (const { term, nodes } of cluster.farTerms) {
-    if (cluster.isMeantBy(term, needs)) addDomains(domainsOf(avoidedDomains, term.topologyKey), term, nodes);
+    if (cluster.isMeantBy(term, needs)) mark(domainsOf(avoided, term, cluster), nodes);
   }
-  if (near.length === 0 && far.length === 0 && avoidedDomains.size === 0) return undefined;
-  const farDomains = new Map<string, Domains>();
-  for (const term of far) {
-    const domains = domainsOf(farDomains, term.topologyKey);
-    for (const { nodes } of cluster.groupsMatching(term)) addDomains(domains, term, nodes);
+  if (nearTerms.length === 0 && farTerms.length === 0 && avoided.size === 0) return undefined;
+  const far: DomainsByKey = new Map();
+  for (const term of farTerms) {
+    for (const { nodes } of cluster.groupsMatching(term)) mark(domainsOf(far, term, cluster), nodes);
   }
-  const nearDomains = near.map((): Domains => new Set());
+  const near = nearTerms.map((term) => noDomains(term, cluster));
+  let isAlone = true;
   // A pod counts only if every term means it.
-  const [first, ...others] = near;
+  const [first, ...others] = nearTerms;
   for (const group of first === undefined ? [] : cluster.groupsMatching(first)) {
     if (!others.every((term) => cluster.isMeantBy(term, group))) continue;
-    near.forEach((term, index) => addDomains(nearDomains[index] ?? new Set(), term, group.nodes));
+    for (const domains of near) if (mark(domains, group.nodes)) isAlone = false;
   }
-  const isAlone = nearDomains.every((domains) => domains.size === 0);
-  const mayBeFirst = isAlone && near.every((term) => cluster.isMeantBy(term, needs));
-  return { near, nearDomains, mayBeFirst, farDomains, avoidedDomains };
+  const mayBeFirst = isAlone && nearTerms.every((term) => cluster.isMeantBy(term, needs));
+  return { near, mayBeFirst, far: [...far.values()], avoided: [...avoided.values()] };
 }
 
-function domainsOf(all: Map<string, Domains>, topologyKey: string): Domains {
-  const domains = all.get(topologyKey) ?? new Set();
-  all.set(topologyKey, domains);
+function noDomains({ topologyKey }: AffinityTerm, cluster: ClusterView): Domains {
+  const topology = cluster.topology(topologyKey);
+  return { topology, marks: new Uint8Array(topology.domainCount) };
+}
+
+function domainsOf(all: DomainsByKey, term: AffinityTerm, cluster: ClusterView): Domains {
+  const domains = all.get(term.topologyKey) ?? noDomains(term, cluster);
+  all.set(term.topologyKey, domains);
   return domains;
 }
 
-function addDomains(domains: Domains, term: AffinityTerm, nodes: CountByNode): void {
+function domainAt({ domainOf }: Topology, { index }: NodeView): number {
+  return index < 0 ? -1 : (domainOf[index] ?? -1);
+}
+
+/** Returns whether any of the nodes is in a domain. */
+function mark({ topology, marks }: Domains, nodes: CountByNode): boolean {
+  let hasMarked = false;
   for (const node of nodes.keys()) {
-    const value = node.facts.labels[term.topologyKey];
-    if (value !== undefined) domains.add(value);
+    const domain = domainAt(topology, node);
+    if (domain < 0) continue;
+    marks[domain] = 1;
+    hasMarked = true;
   }
+  return hasMarked;
 }
 
 /** Which of the three, if any, is against this node. */
 export function affinityConflict(state: AffinityState, node: NodeView): 'near' | 'far' | 'avoided' | undefined {
-  const { labels } = node.facts;
-  if (!isNear(state, labels)) return 'near';
-  if (isWithin(state.farDomains, labels)) return 'far';
-  return isWithin(state.avoidedDomains, labels) ? 'avoided' : undefined;
+  if (!isNear(state, node)) return 'near';
+  if (isWithin(state.far, node)) return 'far';
+  return isWithin(state.avoided, node) ? 'avoided' : undefined;
 }
 
-function isNear(state: AffinityState, labels: Readonly<Record<string, string>>): boolean {
+function isNear({ near, mayBeFirst }: AffinityState, node: NodeView): boolean {
   let isAtAll = true;
-  for (const [index, term] of state.near.entries()) {
-    const value = labels[term.topologyKey];
-    if (value === undefined) return false;
-    if (state.nearDomains[index]?.has(value) !== true) isAtAll = false;
+  for (const { topology, marks } of near) {
+    const domain = domainAt(topology, node);
+    if (domain < 0) return false;
+    if (marks[domain] === 0) isAtAll = false;
   }
-  return isAtAll || state.mayBeFirst;
+  return isAtAll || mayBeFirst;
 }
 
-function isWithin(all: ReadonlyMap<string, Domains>, labels: Readonly<Record<string, string>>): boolean {
-  for (const [topologyKey, domains] of all) {
-    const value = labels[topologyKey];
-    if (value !== undefined && domains.has(value)) return true;
+function isWithin(all: readonly Domains[], node: NodeView): boolean {
+  for (const { topology, marks } of all) {
+    const domain = domainAt(topology, node);
+    if (domain >= 0 && marks[domain] === 1) return true;
   }
   return false;
 }
@@ -89,13 +106,14 @@ export function affinityScores(
   cluster: ClusterView,
   nodes: readonly NodeView[],
 ): readonly number[] | undefined {
-  const sums = new Map<string, Map<string, number>>(); // by topology key and value
+  const sums = new Map<Topology, Float64Array>(); // by domain
   const add = (term: AffinityTerm, weight: number, counts: CountByNode): void => {
-    const byValue = sums.get(term.topologyKey) ?? new Map<string, number>();
-    sums.set(term.topologyKey, byValue);
+    const topology = cluster.topology(term.topologyKey);
+    const byDomain = sums.get(topology) ?? new Float64Array(topology.domainCount);
+    sums.set(topology, byDomain);
     for (const [node, count] of counts) {
-      const value = node.facts.labels[term.topologyKey];
-      if (value !== undefined) byValue.set(value, (byValue.get(value) ?? 0) + weight * count);
+      const domain = domainAt(topology, node);
+      if (domain >= 0) byDomain[domain] = (byDomain[domain] ?? 0) + weight * count;
     }
   };
   for (const { term, weight } of needs.affinity?.preferred ?? []) {
@@ -107,7 +125,7 @@ export function affinityScores(
   if (sums.size === 0) return undefined;
   const raw = nodes.map((node) => {
     let sum = 0;
-    for (const [topologyKey, byValue] of sums) sum += byValue.get(node.facts.labels[topologyKey] ?? '') ?? 0;
+    for (const [topology, byDomain] of sums) sum += byDomain[domainAt(topology, node)] ?? 0;
     return sum;
   });
   const least = Math.min(...raw);

@@ -62,6 +62,8 @@ export interface PodNeeds extends SelectablePod {
   readonly tolerations: readonly Toleration[];
   readonly nodeSelector: Readonly<Record<string, string>> | undefined;
   readonly requiredNodes: NodeSelector | undefined;
+  /** It takes any node by name and labels. */
+  readonly takesAnyNode: boolean;
   /** The only nodes that its required node affinity can mean, by name. */
   readonly onlyNodes: ReadonlySet<string> | undefined;
   readonly preferredNodes: readonly PreferredSchedulingTerm[];
@@ -110,6 +112,10 @@ export function needsOf(pod: Pod): PodNeeds {
     tolerations: spec.tolerations ?? [],
     nodeSelector: spec.nodeSelector,
     requiredNodes: nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution,
+    takesAnyNode:
+      (spec.nodeName ?? '') === '' &&
+      spec.nodeSelector === undefined &&
+      nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution === undefined,
     onlyNodes: namedNodes(nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms),
     preferredNodes: nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [],
     affinity: podAffinityOf(spec, self),

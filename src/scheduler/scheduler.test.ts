@@ -278,13 +278,13 @@ test('a pod whose binding was answered by nothing is bound where it was bound, a
   await addPod('next', asking('2'));
   await addPod('last', asking('2'));
   await clock.advance(60_000);
-  const nodes = [await nodeOf('web'), await nodeOf('next')];
+  const nodes = [(await nodeOf('web')) ?? '', (await nodeOf('next')) ?? ''];
   assert.deepEqual([...nodes].sort(), ['n1', 'n2']);
   assert.deepEqual(asked, [`web ${nodes[0]}`, `next ${nodes[1]}`]);
   assert.equal(await nodeOf('last'), undefined);
   assert.match((await getPod('last')).status?.conditions?.[0]?.message ?? '', /2 Insufficient cpu/);
   const scheduled = (await events()).filter(({ reason }) => reason === 'Scheduled');
-  assert.deepEqual(scheduled.map(({ involvedObject }) => involvedObject.name).sort(), ['next', 'web']);
+  assert.deepEqual(scheduled.map(({ involvedObject }) => involvedObject.name ?? '').sort(), ['next', 'web']);
   await close();
 });
 

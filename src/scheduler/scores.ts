@@ -16,10 +16,14 @@ export function scoresOf(
   spread: readonly SpreadConstraint[],
 ): readonly number[] {
   const asksForSome = needs.requests.cpuMilli > 0 || needs.requests.memoryBytes > 0;
-  const totals = nodes.map((node) => weights.least * leastAllocated(needs, node));
-  if (asksForSome) nodes.forEach((node, index) => add(totals, index, weights.balanced * balanced(needs, node)));
-  const addAll = (weight: number, scores: readonly number[] | undefined): void => {
-    scores?.forEach((score, index) => add(totals, index, weight * score));
+  const totals = nodes.map((node) => {
+    const least = weights.least * leastAllocated(needs, node);
+    return asksForSome ? least + weights.balanced * balanced(needs, node) : least;
+  });
+  const addAll = (weight: number, scores: readonly number[] = []): void => {
+    for (let index = 0; index < scores.length; index++) {
+      totals[index] = (totals[index] ?? 0) + weight * (scores[index] ?? 0);
+    }
   };
   addAll(weights.podAffinity, affinityScores(needs, cluster, nodes));
   addAll(weights.spread, spreadScores(needs, cluster, nodes, spread));
@@ -34,10 +38,6 @@ export function scoresOf(
     );
   }
   return totals;
-}
-
-function add(totals: number[], index: number, score: number): void {
-  totals[index] = (totals[index] ?? 0) + score;
 }
 
 /** The part of cpu and of memory that would stay free, on average. Upstream: `LeastAllocated`. */

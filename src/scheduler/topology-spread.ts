@@ -3,13 +3,18 @@ import { isSelectedNode, toleratesTaint } from '../api/node-selection.ts';
 import type { LabelMatcher } from '../api/label-selector.ts';
 import { hostnameKey } from './affinity-terms.ts';
 import type { SpreadConstraint } from './affinity-terms.ts';
-import type { ClusterView, NodeView } from './cluster-view.ts';
+import type { ClusterView, NodeView, Topology } from './cluster-view.ts';
 import type { PodNeeds } from './pod-needs.ts';
 
-interface CountedConstraint {
+/** A constraint with the domains of its topology. */
+interface Zoned {
   readonly constraint: SpreadConstraint;
+  readonly topology: Topology;
+}
+
+interface CountedConstraint extends Zoned {
   /** How many matching pods each domain has. */
-  readonly counts: ReadonlyMap<string, number>;
+  readonly counts: Int32Array;
   readonly least: number;
   /** 1 if the pod itself counts. */
   readonly own: 0 | 1;
@@ -20,62 +25,65 @@ export type SpreadState = readonly CountedConstraint[];
 
 /** `undefined` if it has no constraint that forbids a node. */
 export function spreadStateOf(needs: PodNeeds, cluster: ClusterView): SpreadState | undefined {
-  const constraints = needs.hardSpread;
-  if (constraints.length === 0) return undefined;
-  const domains = countDomains(needs, cluster, constraints);
-  return constraints.map((constraint, index) => {
-    const counts = domains[index] ?? new Map<string, number>();
-    let least = counts.size < constraint.minDomains ? 0 : Number.POSITIVE_INFINITY;
-    for (const count of counts.values()) least = Math.min(least, count);
-    return { constraint, counts, least, own: constraint.selector.matches(needs.labels) ? 1 : 0 };
+  if (needs.hardSpread.length === 0) return undefined;
+  const all = zonedOf(needs.hardSpread, cluster);
+  return all.map(({ constraint, topology }) => {
+    const podsByNode = countPods(cluster, needs.namespace, constraint.selector);
+    const counts = new Int32Array(topology.domainCount);
+    const isCounted = new Uint8Array(topology.domainCount);
+    for (const node of cluster.nodes) {
+      if (!hasAllKeys(all, node) || !isIncluded(needs, constraint, node)) continue;
+      const domain = topology.domainOf[node.index] ?? -1;
+      isCounted[domain] = 1;
+      counts[domain] = (counts[domain] ?? 0) + (podsByNode[node.index] ?? 0);
+    }
+    const own = constraint.selector.matches(needs.labels) ? 1 : 0;
+    return { constraint, topology, counts, least: leastOf(counts, isCounted, constraint.minDomains), own };
   });
 }
 
-function countDomains(
-  needs: PodNeeds,
-  cluster: ClusterView,
-  constraints: readonly SpreadConstraint[],
-): readonly ReadonlyMap<string, number>[] {
-  const domains = constraints.map(() => new Map<string, number>());
-  const podsByNode = constraints.map(({ selector }) => countPods(cluster, needs.namespace, selector));
-  for (const node of cluster.nodes) {
-    if (!hasAllKeys(node, constraints)) continue;
-    for (const [index, constraint] of constraints.entries()) {
-      const value = node.facts.labels[constraint.topologyKey];
-      if (value === undefined || !isIncluded(needs, constraint, node)) continue;
-      const counts = domains[index];
-      counts?.set(value, (counts.get(value) ?? 0) + (podsByNode[index]?.get(node) ?? 0));
-    }
-  }
-  return domains;
+function zonedOf(constraints: readonly SpreadConstraint[], cluster: ClusterView): readonly Zoned[] {
+  return constraints.map((constraint) => ({ constraint, topology: cluster.topology(constraint.topologyKey) }));
 }
 
-/** Pods that are ending do not count. */
-function countPods(cluster: ClusterView, namespace: string, selector: LabelMatcher): ReadonlyMap<NodeView, number> {
-  const byNode = new Map<NodeView, number>();
+/** Infinite if there is no domain at all. */
+function leastOf(counts: Int32Array, isCounted: Uint8Array, minDomains: number): number {
+  let domainCount = 0;
+  let least = Number.POSITIVE_INFINITY;
+  for (let domain = 0; domain < counts.length; domain++) {
+    if (isCounted[domain] === 0) continue;
+    domainCount += 1;
+    least = Math.min(least, counts[domain] ?? 0);
+  }
+  return domainCount < minDomains ? 0 : least;
+}
+
+/** On each node, by its index. Pods that are ending do not count. */
+function countPods(cluster: ClusterView, namespace: string, selector: LabelMatcher): Int32Array {
+  const byNode = new Int32Array(cluster.nodes.length);
   for (const group of cluster.groupsOf(namespace)) {
     if (group.isTerminating || !selector.matches(group.labels)) continue;
-    for (const [node, count] of group.nodes) byNode.set(node, (byNode.get(node) ?? 0) + count);
+    for (const [{ index }, count] of group.nodes) if (index >= 0) byNode[index] = (byNode[index] ?? 0) + count;
   }
   return byNode;
 }
 
-function hasAllKeys(node: NodeView, constraints: readonly SpreadConstraint[]): boolean {
-  return constraints.every(({ topologyKey }) => node.facts.labels[topologyKey] !== undefined);
+function hasAllKeys(all: readonly Zoned[], { index }: NodeView): boolean {
+  for (const { topology } of all) if ((topology.domainOf[index] ?? -1) < 0) return false;
+  return true;
 }
 
-function isIncluded(needs: PodNeeds, constraint: SpreadConstraint, node: NodeView): boolean {
-  if (constraint.honorsAffinity && !isSelectedNode(needs, node.facts)) return false;
-  if (!constraint.honorsTaints) return true;
-  return node.facts.hardTaints.every((taint) => toleratesTaint(needs.tolerations, taint));
+function isIncluded(needs: PodNeeds, constraint: SpreadConstraint, { facts }: NodeView): boolean {
+  if (constraint.honorsAffinity && !needs.takesAnyNode && !isSelectedNode(needs, facts)) return false;
+  return !constraint.honorsTaints || facts.hardTaints.every((taint) => toleratesTaint(needs.tolerations, taint));
 }
 
 /** Whether the node lacks a label that a constraint goes by, or would make the spread too uneven. */
 export function spreadConflict(state: SpreadState, node: NodeView): 'label' | 'skew' | undefined {
-  for (const { constraint, counts, least, own } of state) {
-    const value = node.facts.labels[constraint.topologyKey];
-    if (value === undefined) return 'label';
-    if ((counts.get(value) ?? 0) + own - least > constraint.maxSkew) return 'skew';
+  for (const { constraint, topology, counts, least, own } of state) {
+    const domain = topology.domainOf[node.index] ?? -1;
+    if (domain < 0) return 'label';
+    if ((counts[domain] ?? 0) + own - least > constraint.maxSkew) return 'skew';
   }
   return undefined;
 }
@@ -91,66 +99,72 @@ export function spreadScores(
   constraints: readonly SpreadConstraint[],
 ): readonly number[] | undefined {
   if (constraints.length === 0) return undefined;
-  // A node without zone may take pods that are spread by default, but not those that ask for zones.
-  const isIgnored = (node: NodeView): boolean => needs.hasOwnSpread && !hasAllKeys(node, constraints);
-  const ignoredCount = needs.hasOwnSpread ? nodes.filter(isIgnored).length : 0;
-  const sums = nodes.map((node): number | undefined => (isIgnored(node) ? undefined : 0));
-  for (const constraint of constraints) {
-    const podsByNode = countPods(cluster, needs.namespace, constraint.selector);
-    const isHost = constraint.topologyKey === hostnameKey;
-    const counts = isHost ? undefined : countCandidates(needs, cluster, nodes, constraint, constraints, podsByNode);
-    const domainCount = counts === undefined ? nodes.length - ignoredCount : counts.size;
-    const weight = Math.log(domainCount + 2);
-    for (const [index, node] of nodes.entries()) {
-      const before = sums[index];
-      const value = node.facts.labels[constraint.topologyKey];
-      if (before === undefined || value === undefined) continue;
-      const count = counts === undefined ? (podsByNode.get(node) ?? 0) : (counts.get(value) ?? 0);
-      sums[index] = before + count * weight + (constraint.maxSkew - 1);
-    }
-  }
-  return normalized(sums);
+  const all = zonedOf(constraints, cluster);
+  const sums = new Float64Array(nodes.length);
+  // A node without zone may take pods that are spread by default, but scores nothing for those that ask for zones.
+  const scored = needs.hasOwnSpread ? nodes.filter((node) => hasAllKeys(all, node)) : nodes;
+  for (const zoned of all) addSums(sums, zoned, needs, cluster, scored, needs.hasOwnSpread ? all : []);
+  return normalized(sums, scored, nodes);
 }
 
-/** The pods in each domain that at least one candidate is in; those of other nodes in it count too. */
-function countCandidates(
+/** `required`: topologies that a node must be in for its pods to count. */
+function addSums(
+  sums: Float64Array,
+  { constraint, topology }: Zoned,
   needs: PodNeeds,
   cluster: ClusterView,
-  candidates: readonly NodeView[],
-  constraint: SpreadConstraint,
-  constraints: readonly SpreadConstraint[],
-  podsByNode: ReadonlyMap<NodeView, number>,
-): ReadonlyMap<string, number> {
-  const { topologyKey } = constraint;
-  const counts = new Map<string, number>();
-  for (const node of candidates) {
-    if (needs.hasOwnSpread && !hasAllKeys(node, constraints)) continue;
-    counts.set(node.facts.labels[topologyKey] ?? '', 0);
+  scored: readonly NodeView[],
+  required: readonly Zoned[],
+): void {
+  const { domainOf } = topology;
+  const podsByNode = countPods(cluster, needs.namespace, constraint.selector);
+  const isHost = constraint.topologyKey === hostnameKey;
+  const counts = new Int32Array(topology.domainCount);
+  if (!isHost) {
+    for (const node of cluster.nodes) {
+      const count = podsByNode[node.index] ?? 0;
+      const domain = domainOf[node.index] ?? -1;
+      if (count === 0 || domain < 0 || !hasAllKeys(required, node) || !isIncluded(needs, constraint, node)) continue;
+      counts[domain] = (counts[domain] ?? 0) + count;
+    }
   }
-  const candidatesOnly = counts.size === 1 && counts.has('');
-  if (candidatesOnly) return counts; // no node has that label
-  for (const [node, count] of podsByNode) {
-    const value = node.facts.labels[topologyKey] ?? '';
-    const before = counts.get(value);
-    if (before === undefined || cluster.node(node.facts.name) === undefined) continue;
-    if (needs.hasOwnSpread && !hasAllKeys(node, constraints)) continue;
-    if (isIncluded(needs, constraint, node)) counts.set(value, before + count);
+  const domainCount = isHost ? scored.length : countDomains(topology, scored);
+  const weight = Math.log(domainCount + 2);
+  for (let at = 0; at < scored.length; at++) {
+    const index = scored[at]?.index ?? -1;
+    const domain = domainOf[index] ?? -1;
+    if (domain < 0) continue;
+    const count = isHost ? (podsByNode[index] ?? 0) : (counts[domain] ?? 0);
+    sums[at] = (sums[at] ?? 0) + count * weight + (constraint.maxSkew - 1);
   }
-  return counts;
 }
 
-function normalized(sums: readonly (number | undefined)[]): readonly number[] {
+/** Those without the label are one together. */
+function countDomains({ domainOf, domainCount }: Topology, nodes: readonly NodeView[]): number {
+  const seen = new Uint8Array(domainCount + 1);
+  let count = 0;
+  for (const { index } of nodes) {
+    const domain = (domainOf[index] ?? -1) + 1;
+    if (seen[domain] === 0) count += 1;
+    seen[domain] = 1;
+  }
+  return count;
+}
+
+/** `sums`: of `scored`, which are among `nodes` in the same order. */
+function normalized(sums: Float64Array, scored: readonly NodeView[], nodes: readonly NodeView[]): readonly number[] {
   let least = Number.POSITIVE_INFINITY;
   let most = 0;
-  const rounded = sums.map((sum) => {
-    if (sum === undefined) return undefined;
-    const whole = Math.round(sum);
-    least = Math.min(least, whole);
-    most = Math.max(most, whole);
-    return whole;
-  });
-  return rounded.map((sum) => {
-    if (sum === undefined) return 0;
+  for (let at = 0; at < scored.length; at++) {
+    const whole = Math.round(sums[at] ?? 0);
+    sums[at] = whole;
+    if (whole < least) least = whole;
+    if (whole > most) most = whole;
+  }
+  let at = 0;
+  return nodes.map((node) => {
+    if (scored[at] !== node) return 0;
+    const sum = sums[at++] ?? 0;
     return most === 0 ? 100 : Math.trunc((100 * (most + least - sum)) / most);
   });
 }
