@@ -14,7 +14,8 @@ import { HostCgroups } from '../../src/host/cgroups.ts';
 import { HostClock } from '../../src/host/host-clock.ts';
 import { skipWithoutContainerd, startContainerd, type TestContainerd } from '../support/containerd.ts';
 import { containerConfig, plainSecurityContext, sandboxConfig } from './runtime-configs.ts';
-import { RuntimeBench, runtimeSuite, suiteCommands, type OpenedRuntime } from './runtime-suite.ts';
+import { RuntimeBench, suiteCommands, type OpenedRuntime } from './runtime-bench.ts';
+import { runtimeSuite } from './runtime-suite.ts';
 
 prepareScopeSignals((signal) => setMaxListeners(0, signal)); // as the program does
 let containerd: TestContainerd;

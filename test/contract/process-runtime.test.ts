@@ -9,7 +9,8 @@ import { ProcessRuntime } from '../../src/cri/process/process-runtime.ts';
 import { HostClock } from '../../src/host/host-clock.ts';
 import { HostEntropy } from '../../src/host/host-entropy.ts';
 import { processSuite, type OpenProcessRuntime } from './process-suite.ts';
-import { runtimeSuite, suitePort } from './runtime-suite.ts';
+import { suitePort } from './runtime-bench.ts';
+import { runtimeSuite } from './runtime-suite.ts';
 
 type Way = 'root' | 'user' | 'none';
 

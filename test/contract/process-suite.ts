@@ -12,7 +12,7 @@ import type { ContainerNotice, ProcessRuntime } from '../../src/cri/process/proc
 import type { LinuxContainerResources } from '../../src/cri/runtime.ts';
 import { processesWith } from './processes-with.ts';
 import { plainSecurityContext } from './runtime-configs.ts';
-import { logTexts, RuntimeBench, type OpenedRuntime } from './runtime-suite.ts';
+import { logTexts, RuntimeBench, type OpenedRuntime } from './runtime-bench.ts';
 
 export interface OpenedProcessRuntime extends OpenedRuntime {
   readonly runtime: ProcessRuntime;

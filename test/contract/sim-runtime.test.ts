@@ -4,7 +4,8 @@ import type { ContainerScript, ScriptRule } from '../../src/sim/container-script
 import { SimNetwork } from '../../src/sim/sim-network.ts';
 import { SimRuntime } from '../../src/sim/sim-runtime.ts';
 import { settle, VirtualClock } from '../../src/sim/virtual-clock.ts';
-import { runtimeSuite, suiteBigBytes, suiteCommands, suiteExecs, suitePort } from './runtime-suite.ts';
+import { suiteBigBytes, suiteCommands, suiteExecs, suitePort } from './runtime-bench.ts';
+import { runtimeSuite } from './runtime-suite.ts';
 
 const sleeper: ContainerScript = {
   execs: [

@@ -14,7 +14,7 @@ import {
   suitePort,
   type RuntimeBench,
   type RuntimeTest,
-} from './runtime-suite.ts';
+} from './runtime-bench.ts';
 
 export function streamTests(runtimeTest: RuntimeTest): void {
   execTests(runtimeTest);
@@ -169,7 +169,7 @@ function attachTests(runtimeTest: RuntimeTest): void {
 
 function terminalTests(runtimeTest: RuntimeTest): void {
   const isSized = (width: number, height: number): string =>
-    `until [ "$(stty size)" = "${height} ${width}" ]; do sleep 0.02; done; echo is ${width}`;
+    `until [ "$(stty size 2>/dev/null)" = "${height} ${width}" ]; do sleep 0.02; done; echo is ${width}`;
 
   runtimeTest('a command on a terminal has the size of the client’s window, whenever that changes', async (bench) => {
     if (bench.opened.hasTerminals === false) return;
