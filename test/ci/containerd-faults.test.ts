@@ -7,7 +7,8 @@ import { after, before, describe, test } from 'node:test';
 import type { Pod } from '../../src/api/gen/types.ts';
 import { skipWithoutContainerd, startContainerd } from '../support/containerd.ts';
 import type { TestContainerd } from '../support/containerd.ts';
-import { runLivelet, sleepMs, startLivelet } from './livelet-up.ts';
+import { resources, startCluster } from '../../src/main/livelet.ts';
+import { liveletBin, runKubectl, runLivelet, sleepMs, startLivelet } from './livelet-up.ts';
 import type { RunningLivelet } from './livelet-up.ts';
 import { Pods, containerIdOf, isReady, podOf, restartsOf, shell } from './pods.ts';
 
@@ -200,5 +201,36 @@ describe('faults on containerd', { skip: skipWithoutContainerd(), concurrency: 1
     const here = await runLivelet(['node', 'check', '--runtime', containerd.endpoint]);
     assert.equal(here.code, 0, here.stdout);
     assert.match(here.stdout, /^ok\s+sandbox image\s+livelet\.test\/pause:1$/m);
+  });
+
+  test('--runtime cri finds the usual socket', () => {
+    // In a mount namespace of its own, where /run is empty but for the socket.
+    const script = `mount -t tmpfs livelet-test /run && mkdir /run/containerd &&
+      ln -s "$SOCKET" /run/containerd/containerd.sock && exec "$NODE" "$BIN" node check --runtime cri`;
+    const env = { ...process.env, SOCKET: containerd.socket, NODE: process.execPath, BIN: liveletBin };
+    const text = execFileSync('unshare', ['--mount', 'sh', '-c', script], { env, encoding: 'utf8' });
+    assert.match(
+      text,
+      /^ok\s+runtime\s+containerd \S+ speaks CRI v1 at unix:\/\/\/run\/containerd\/containerd\.sock$/m,
+    );
+  });
+
+  test('in the library, stop() ends the containers, and nothing is left of a cluster without a directory', async () => {
+    const before_ = await runningTasks();
+    const { signal } = new AbortController();
+    const own = await startCluster({ runtime: containerd.endpoint, nodeName: 'own' });
+    const volumes = [{ name: 'ram', emptyDir: { medium: 'Memory' } }];
+    const container = shell('exec sleep 100000', { volumeMounts: [{ name: 'ram', mountPath: '/ram' }] });
+    await own.client.create(resources.pods, { namespace: 'default' }, podOf('own', [container], { volumes }), signal);
+    const ownPods = new Pods({ ...cluster, kubectl: (args) => runKubectl(own.kubeconfigPath, args) });
+    const pod = await ownPods.untilReady('own');
+    const owner = fs.readFileSync(path.join(own.dataDir, 'runtime-owner'), 'utf8').trim();
+    assert.ok((await runningTasks()).includes(bareId(pod)));
+    await own.stop();
+    assert.deepEqual(await runningTasks(), before_);
+    assert.ok(!(await containerd.ctr('containers', 'list')).includes(bareId(pod)));
+    assert.equal(fs.existsSync(own.dataDir), false);
+    assert.equal(fs.readFileSync('/proc/self/mounts', 'utf8').includes(own.dataDir), false);
+    assert.equal(execFileSync('find', ['/sys/fs/cgroup', '-name', `livelet-${owner}`], { encoding: 'utf8' }), '');
   });
 });

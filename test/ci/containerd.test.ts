@@ -194,7 +194,7 @@ function environment(): void {
       'cat /cm/color /cm1/conf /sec/password; echo',
       'cat /down/labels; echo',
       'cat /all/color /all/name; echo',
-      'stat -c %a /sec/password',
+      'stat -L -c %a /sec/password',
       'echo both > /box/f; cat /again/f; touch /cm/x 2>&1 | grep -c -i read-only',
       'cat /host/in; echo out > /host/out',
       'grep " /ram " /proc/mounts | cut -d" " -f3',

@@ -3,7 +3,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
-const bin = path.resolve(import.meta.dirname, '../../bin/livelet.js');
+/** The program as users run it. */
+export const liveletBin = path.resolve(import.meta.dirname, '../../bin/livelet.js');
 const startMsMax = 30_000;
 const commandMsMax = 120_000;
 
@@ -52,7 +53,7 @@ export function runLivelet(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<CommandResult> {
-  return run(process.execPath, [bin, ...args], env, undefined);
+  return run(process.execPath, [liveletBin, ...args], env, undefined);
 }
 
 /** Directory with `kubectl.1.27` ... next to the `kubectl` on the PATH, where this machine has such. */
@@ -77,6 +78,19 @@ export function kubectlVersions(): ReadonlyMap<string, string> {
   return found;
 }
 
+/** The newest kubectl there is, or the one of `version` (`1.27`). */
+export function runKubectl(
+  kubeconfigPath: string,
+  args: readonly string[],
+  input?: string,
+  version?: string,
+): Promise<CommandResult> {
+  const kubectls = kubectlVersions();
+  const kubectl = version === undefined ? [...kubectls.values()].at(-1) : kubectls.get(version);
+  if (kubectl === undefined) throw new Error(`no kubectl ${version ?? ''}: set LIVELET_TEST_KUBECTL`);
+  return run(kubectl, args, { KUBECONFIG: kubeconfigPath }, input);
+}
+
 export interface LiveletOptions {
   /** Default: a new one in the system's temporary directory. */
   readonly dataDir?: string;
@@ -87,7 +101,7 @@ export interface LiveletOptions {
 export async function startLivelet(options: LiveletOptions = {}): Promise<RunningLivelet> {
   const dataDir = options.dataDir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'livelet-ci-'));
   const place = ['--data-dir', dataDir, '--port', '0', '--node-name', 'worker002'];
-  const child = spawn(process.execPath, [bin, 'up', ...place, '--runtime', options.runtime ?? 'process'], {
+  const child = spawn(process.execPath, [liveletBin, 'up', ...place, '--runtime', options.runtime ?? 'process'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
@@ -104,18 +118,13 @@ export async function startLivelet(options: LiveletOptions = {}): Promise<Runnin
   });
   const kubeconfigPath = path.join(dataDir, 'kubeconfig');
   const env = { KUBECONFIG: kubeconfigPath };
-  const kubectls = kubectlVersions();
   return {
     dataDir,
     kubeconfigPath,
     greeting,
     pid: child.pid ?? 0,
-    livelet: (args, input) => run(process.execPath, [bin, ...args], env, input),
-    kubectl(args, input, version) {
-      const kubectl = version === undefined ? [...kubectls.values()].at(-1) : kubectls.get(version);
-      if (kubectl === undefined) throw new Error(`no kubectl ${version ?? ''}: set LIVELET_TEST_KUBECTL`);
-      return run(kubectl, args, env, input);
-    },
+    livelet: (args, input) => run(process.execPath, [liveletBin, ...args], env, input),
+    kubectl: (args, input, version) => runKubectl(kubeconfigPath, args, input, version),
     stop(signal = 'SIGTERM') {
       child.kill(signal);
       return exited;

@@ -26,7 +26,7 @@ export interface TestContainerd {
   /** Path of its Unix socket. */
   readonly socket: string;
   /** `unix:///...` */
-  readonly endpoint: string;
+  readonly endpoint: `unix://${string}`;
   /**
    * Removed by `stop`. What is mounted below it on the machine is seen by containerd too: directories of kubelets belong
    * here (`fs.mkdtemp`).
