@@ -12,6 +12,7 @@ import { benchContainerd } from './containerd.ts';
 import { benchPods } from './pods.ts';
 import { benchProbes } from './probes.ts';
 import type { BenchRow } from './row.ts';
+import { benchScheduler } from './scheduler.ts';
 import { benchStartup } from './startup.ts';
 import { benchStore } from './store.ts';
 
@@ -22,6 +23,7 @@ const parts: Readonly<Record<string, () => Promise<BenchRow[]>>> = {
   api: benchApi,
   probes: benchProbes,
   store: benchStore,
+  scheduler: benchScheduler,
   cli: benchCli,
 };
 
