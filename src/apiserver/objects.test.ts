@@ -383,3 +383,36 @@ test('priority classes: two of the system, one default, and values that stay', a
   assert.deepEqual(shown.rows[0].cells, ['a', 1, true, '0s', 'PreemptLowerPriority']);
   await api.close();
 });
+
+test('matchLabelKeys of a new pod become part of the selectors beside them', async () => {
+  const api = await startApi();
+  const term = {
+    topologyKey: 'zone',
+    labelSelector: { matchLabels: { app: 'web' } },
+    matchLabelKeys: ['version', 'x'],
+  };
+  const affinity = {
+    podAntiAffinity: {
+      preferredDuringSchedulingIgnoredDuringExecution: [
+        { weight: 1, podAffinityTerm: { ...term, mismatchLabelKeys: ['tenant'] } },
+      ],
+    },
+  };
+  const spread = { ...term, maxSkew: 1, whenUnsatisfiable: 'DoNotSchedule' };
+  const pod = podOf('a', { metadata: { labels: { version: '1', tenant: 't' } } });
+  const made = await api.ok('POST', podsPath, {
+    ...pod,
+    spec: { ...pod.spec, affinity, topologySpreadConstraints: [spread] },
+  });
+  const version = { key: 'version', operator: 'In', values: ['1'] };
+  assert.deepEqual(made.spec.topologySpreadConstraints[0], {
+    ...spread,
+    labelSelector: { ...term.labelSelector, matchExpressions: [version] },
+  });
+  const [preferred] = made.spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution;
+  assert.deepEqual(preferred.podAffinityTerm.labelSelector.matchExpressions, [
+    version,
+    { key: 'tenant', operator: 'NotIn', values: ['t'] },
+  ]);
+  await api.close();
+});

@@ -6,6 +6,7 @@
 import { admitPod } from '../api/admission.ts';
 import type { Draft } from '../api/draft.ts';
 import type { Namespace, Pod } from '../api/gen/types.ts';
+import { mergeLabelKeys } from '../api/merge-label-keys.ts';
 import { qosClassOf } from '../api/qos.ts';
 import { resources } from '../api/resources.ts';
 import { sameValue } from '../api/validation/same-value.ts';
@@ -137,6 +138,7 @@ const pods: Strategy = {
     const pod = object as Draft<Pod>;
     pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec ?? { containers: [] }) };
     if (pod.metadata !== undefined) pod.metadata.generation = 1;
+    mergeLabelKeys(pod);
     admitPod(pod);
   },
   prepareChanged(next, current) {
