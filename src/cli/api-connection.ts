@@ -4,6 +4,8 @@ import { parseDuration } from '../api/duration.ts';
 import { goQuote } from '../api/go-text.ts';
 import { bodyText, errorOfAnswer } from '../client/answer.ts';
 import type { ApiClient, RawOptions } from '../client/api-client.ts';
+import type { ChannelSocket } from '../client/channel-socket.ts';
+import { dialChannels } from '../client/http/channel-socket.ts';
 import { HttpClient } from '../client/http/http-client.ts';
 import { loadKubeconfig, type ClusterAccess } from '../client/http/kubeconfig.ts';
 import { messageOf, StatusError } from '../base/status-error.ts';
@@ -23,13 +25,23 @@ export interface ApiConnection {
   readonly namespaceIsExplicit: boolean;
   /** Sends a request; what is not a success is thrown. The server's warnings go to stderr. */
   send(method: string, target: string, options: RawOptions, signal: AbortSignal): Promise<HttpResponse>;
+  /** Opens `target` (path and query) as a WebSocket with this subprotocol. */
+  dial(target: string, protocol: string, signal: AbortSignal): Promise<ChannelSocket>;
   close(): void;
 }
+
+type Dial = ApiConnection['dial'];
 
 /** As `ApiConnection` says, over any client: tests give one in process. */
 export function connectionOver(
   client: ApiClient,
-  options: { readonly namespace: string; readonly namespaceIsExplicit: boolean; readonly timeoutMs: number },
+  options: {
+    readonly namespace: string;
+    readonly namespaceIsExplicit: boolean;
+    readonly timeoutMs: number;
+    /** Default: it is refused. */
+    readonly dial?: Dial;
+  },
   io: CliIo,
   close: () => void = () => {},
 ): ApiConnection {
@@ -38,6 +50,7 @@ export function connectionOver(
     namespace: options.namespace,
     namespaceIsExplicit: options.namespaceIsExplicit,
     close,
+    dial: options.dial ?? (() => Promise.reject(new CliError('this connection carries requests only'))),
     send: async (method, target, raw, signal) => {
       const response = await withTimeout(options.timeoutMs, io, signal, (bounded) =>
         client.request(method, target, raw, bounded),
@@ -59,6 +72,7 @@ export function openConnection(flags: FlagValues, io: CliIo): ApiConnection {
       namespace: flags.optional('namespace') ?? access.namespace,
       namespaceIsExplicit: flags.optional('namespace') !== undefined,
       timeoutMs: timeoutMsOf(flags.string('request-timeout')),
+      dial: (target, protocol, signal) => dialChannels(access, target, protocol, signal),
     },
     io,
     () => client.close(),

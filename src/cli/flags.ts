@@ -91,9 +91,10 @@ export class FlagValues {
 export function parseFlags(
   flags: readonly Flag[],
   argv: readonly string[],
-): { readonly values: FlagValues; readonly args: readonly string[] } {
+): { readonly values: FlagValues; readonly args: readonly string[]; readonly argsBeforeDash: number | undefined } {
   const values = new Map<string, string[]>();
   const args: string[] = [];
+  let argsBeforeDash: number | undefined; // no `--`
   const queue = [...argv];
   const set = (flag: Flag, value: string, spelling: string): void => {
     checkValue(flag, value, spelling);
@@ -101,6 +102,7 @@ export function parseFlags(
   };
   for (let word = queue.shift(); word !== undefined; word = queue.shift()) {
     if (word === '--') {
+      argsBeforeDash = args.length;
       args.push(...queue.splice(0));
     } else if (word.startsWith('--')) {
       parseLong(flags, word, queue, set);
@@ -110,7 +112,7 @@ export function parseFlags(
       args.push(word);
     }
   }
-  return { values: new FlagValues(flags, values), args };
+  return { values: new FlagValues(flags, values), args, argsBeforeDash };
 }
 
 type SetFlag = (flag: Flag, value: string, spelling: string) => void;

@@ -24,6 +24,12 @@ const verbs: VerbTable = {
   get: { summary: 'Display one or many objects', load: () => import('./verbs/get.ts') },
   describe: { summary: 'Show details of objects', load: () => import('./verbs/describe.ts') },
   logs: { summary: 'Print the logs of a container in a pod', load: () => import('./verbs/logs.ts') },
+  exec: { summary: 'Execute a command in a container', load: () => import('./verbs/exec.ts') },
+  attach: { summary: 'Attach to a running container', load: () => import('./verbs/attach.ts') },
+  'port-forward': {
+    summary: 'Forward local ports to a pod',
+    load: () => import('./verbs/port-forward.ts'),
+  },
   delete: { summary: 'Delete objects by file, stdin, name or selector', load: () => import('./verbs/delete.ts') },
   events: { summary: 'List events', load: () => import('./verbs/events.ts') },
   version: { summary: 'Print the versions of client and server', load: () => import('./verbs/version.ts') },
@@ -72,7 +78,7 @@ async function runVerb(words: readonly string[], deps: RunDeps, signal: AbortSig
   }
   const { verb } = await entry.load();
   const flags = [...verb.flags, ...(verb.connects ? connectionFlags : []), helpFlag];
-  const { values, args } = parseVerbFlags(name, flags, rest);
+  const { values, args, argsBeforeDash } = parseVerbFlags(name, flags, rest);
   if (values.bool('help')) return printed(io, verbHelp(verb));
   const opened: ApiConnection[] = [];
   const connect = (other = values): ApiConnection => {
@@ -81,7 +87,7 @@ async function runVerb(words: readonly string[], deps: RunDeps, signal: AbortSig
     return connection;
   };
   try {
-    return await verb.run({ args, flags: values, io, signal, connect, verbs });
+    return await verb.run({ args, argsBeforeDash, flags: values, io, signal, connect, verbs });
   } finally {
     for (const connection of opened) connection.close();
   }
@@ -121,7 +127,7 @@ function printed(io: CliIo, text: string): number {
 
 function rootHelp(): string {
   const listed = Object.entries(verbs).filter(([, entry]) => entry.summary !== undefined);
-  const rows = listed.map(([name, entry]) => `  ${name.padEnd(12)}${entry.summary}`);
+  const rows = listed.map(([name, entry]) => `  ${name.padEnd(14)}${entry.summary}`);
   return `livelet keeps containers alive the way Kubernetes does: a Kubernetes-compatible node and control plane.
 
 Usage:

@@ -5,6 +5,8 @@ import type { Flag, FlagValues } from './flags.ts';
 /** What a verb gets to work with. */
 export interface VerbCall {
   readonly args: readonly string[];
+  /** How many of them stand before `--`; `undefined`: there is none. */
+  readonly argsBeforeDash: number | undefined;
   readonly flags: FlagValues;
   readonly io: CliIo;
   /** Aborted by Ctrl-C or SIGTERM. */

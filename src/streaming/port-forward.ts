@@ -162,7 +162,7 @@ export async function serveChannelForwards(
       const stream: ByteStream = {
         incoming,
         write: (bytes) => send(2 * index, bytes),
-        end: () => Promise.resolve(), // this protocol cannot say it
+        end: () => Promise.resolve(incoming.end()), // this protocol cannot say it, so it is the end of both directions
         destroy: () => incoming.discard(),
       };
       try {

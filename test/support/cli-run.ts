@@ -26,6 +26,7 @@ export function quietIo(
     })(),
     stdoutIsTty: false,
     clock,
+    write: (bytes) => Promise.resolve(io.out(bytes)),
     out: (text) => {
       stdout += typeof text === 'string' ? text : Buffer.from(text).toString('utf8');
     },

@@ -199,7 +199,8 @@ function failureText(error: unknown, base: URL): string {
   }
 }
 
-function tlsOptions(access: ClusterAccess): https.AgentOptions {
+/** How connections to this server are made secure, and who we are on them. */
+export function tlsOptions(access: ClusterAccess): https.AgentOptions {
   const options: https.AgentOptions = {};
   if (access.certificateAuthority !== undefined) options.ca = access.certificateAuthority;
   if (access.clientCertificate !== undefined) options.cert = access.clientCertificate;
