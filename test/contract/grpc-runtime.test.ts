@@ -9,7 +9,6 @@ import { noLog } from '../../src/base/log.ts';
 import { hasReason } from '../../src/base/status-error.ts';
 import { prepareScopeSignals } from '../../src/base/task-scope.ts';
 import { openGrpcRuntime } from '../../src/cri/grpc/grpc-runtime.ts';
-import type { RemoteStreams } from '../../src/cri/runtime.ts';
 import { HostCgroups } from '../../src/host/cgroups.ts';
 import { HostClock } from '../../src/host/host-clock.ts';
 import { skipWithoutContainerd, startContainerd, type TestContainerd } from '../support/containerd.ts';
@@ -55,80 +54,9 @@ function containerdTest(sentence: string, body: Body): void {
   });
 }
 
-async function* typed(...texts: readonly string[]): AsyncGenerator<Uint8Array> {
-  for (const text of texts) yield Buffer.from(text);
-  await Promise.resolve();
-}
-
-/** Streams that keep what comes. */
-function keptStreams(stdin?: AsyncIterable<Uint8Array>): {
-  streams: RemoteStreams;
-  stdout: string[];
-  stderr: string[];
-} {
-  const [stdout, stderr]: string[][] = [[], []];
-  const into = (texts: string[] = []) => {
-    return (bytes: Uint8Array): Promise<void> => {
-      texts.push(Buffer.from(bytes).toString());
-      return Promise.resolve();
-    };
-  };
-  const streams = { stdin, stdout: into(stdout), stderr: into(stderr), resize: undefined };
-  return { streams, stdout: stdout ?? [], stderr: stderr ?? [] };
-}
-
 async function shell(bench: RuntimeBench, id: string, script: string): Promise<string> {
   const { stdout } = await bench.runtime.execSync(id, ['sh', '-c', script], 20_000, bench.signal);
   return Buffer.from(stdout).toString();
-}
-
-function streamTests(): void {
-  containerdTest(
-    'exec joins all streams, ends the input, and gives the exit code or the runtime’s words',
-    async (bench) => {
-      const { runtime, signal } = bench;
-      const id = await bench.run(suiteCommands.sleeper);
-      const kept = keptStreams(typed('a', 'b'));
-      const command = ['sh', '-c', 'cat; echo e >&2; exit 5'];
-      assert.equal(await runtime.exec(id, { command, tty: false }, kept.streams, signal), 5);
-      assert.deepEqual([kept.stdout.join(''), kept.stderr.join('')], ['ab', 'e\n']);
-      await assert.rejects(runtime.exec(id, { command: ['foo'], tty: false }, keptStreams().streams, signal), {
-        name: 'StatusError',
-        message:
-          /^failed to exec in container: failed to start exec .* exec: "foo": executable file not found in \$PATH/,
-      });
-      await runtime.stopContainer(id, 0, signal);
-      const late = runtime.exec(id, { command, tty: false }, keptStreams().streams, signal);
-      await assert.rejects(late, (error) => hasReason(error, 'Conflict'));
-    },
-  );
-
-  containerdTest('attach has the container’s own streams until it ends', async (bench) => {
-    const command = ['sh', '-c', 'while read line; do echo got $line; done; echo end'];
-    const id = await bench.run(command, { stdin: true, stdinOnce: true });
-    const kept = keptStreams(typed('1\n', '2\n'));
-    await bench.runtime.attach(id, { tty: false }, kept.streams, bench.signal);
-    assert.equal(kept.stdout.join(''), 'got 1\ngot 2\nend\n');
-  });
-
-  containerdTest('a forwarded port is one of the pod’s own network', async (bench) => {
-    const sandbox = await bench.sandbox();
-    const id = await bench.run(['sh', '-c', 'echo up; echo reply | nc -l -p 8080'], {}, sandbox);
-    await bench.said(id, 'up');
-    while (!(await shell(bench, id, 'cat /proc/net/tcp*')).includes(':1F90 ')) await bench.status(id);
-    const got: string[] = [];
-    const stream = {
-      incoming: typed('hello'),
-      write: async (bytes: Uint8Array) => void got.push(Buffer.from(bytes).toString()),
-      end: async () => {},
-      destroy: () => {},
-    };
-    await bench.runtime.portForward(sandbox.id, 8080, stream, bench.signal);
-    assert.equal(got.join(''), 'reply\n');
-    await assert.rejects(bench.runtime.portForward(sandbox.id, 8081, stream, bench.signal), {
-      message: /failed to connect to localhost:8081 inside namespace .*connection refused/,
-    });
-  });
 }
 
 function kernelTests(): void {
@@ -269,7 +197,6 @@ describe('containerd', { skip: skipWithoutContainerd() }, () => {
   after(() => containerd.stop());
 
   runtimeSuite('GrpcRuntime', open);
-  describe('streams', () => streamTests());
   describe('the kernel', () => kernelTests());
   describe('restarts', () => restartTests());
 });

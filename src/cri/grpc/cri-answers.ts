@@ -42,7 +42,8 @@ export function containerStatusOf(message: cri.ContainerStatus, podSandboxId: st
     state,
     createdWallMs: wallMs(message.createdAt),
     startedWallMs: state === 'created' ? undefined : wallMs(message.startedAt),
-    finishedWallMs: hasEnded ? wallMs(message.finishedAt) : undefined,
+    // containerd takes the time of the start only when it is told of it, the end may have been before.
+    finishedWallMs: hasEnded ? Math.max(wallMs(message.finishedAt), wallMs(message.startedAt)) : undefined,
     exitCode: hasEnded ? message.exitCode : undefined,
     reason,
     message: message.message,
