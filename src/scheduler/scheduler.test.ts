@@ -3,14 +3,20 @@ import { test } from 'node:test';
 import type { Binding, Node, Pod, PodSpec } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
 import type { KubernetesObject } from '../api/resources.ts';
+import type { Entropy } from '../base/entropy.ts';
 import { StatusError } from '../base/status-error.ts';
 import type { ApiClient } from '../client/api-client.ts';
 import { SharedInformers } from '../controllers/shared-informers.ts';
 import { startApiWorld } from '../../test/support/api-world.ts';
+import { SeededEntropy } from '../sim/seeded-entropy.ts';
+import { ClusterView } from './cluster-view.ts';
+import { needsOf } from './pod-needs.ts';
+import { schedulePod } from './schedule-pod.ts';
 import { Scheduler } from './scheduler.ts';
 
 const never = new AbortController().signal;
 
+/** `through`: the server as the scheduler sees it, with what gets lost on the way. */
 async function setUp(seed: string, options: { readonly through?: (client: ApiClient) => ApiClient } = {}) {
   const world = await startApiWorld(seed);
   const { clock, scope, log, client } = world;
@@ -332,4 +338,149 @@ test('a pod is tried again only when something happens that may help it', async 
   await setNode('n1', { metadata: { labels: { disk: 'ssd' } } });
   assert.equal(await nodeOf('ssd'), 'n1');
   await close();
+});
+
+/** Requests that write, and answers to them, get lost until `heal` is called; what was asked for may be done. */
+function lossyWrites(entropy: Entropy) {
+  let isHealed = false;
+  const lossy = async <T>(write: () => Promise<T>): Promise<T> => {
+    const draw = isHealed ? 1 : entropy.unit();
+    if (draw < 0.15) throw new StatusError('ServiceUnavailable', 'the request was lost');
+    const answer = await write();
+    if (draw < 0.3) throw new StatusError('Timeout', 'the answer was lost');
+    return answer;
+  };
+  const through = (client: ApiClient): ApiClient => ({
+    ...client,
+    create: (type, ref, object, signal, options) => lossy(() => client.create(type, ref, object, signal, options)),
+    patch: (type, ref, patch, signal, options) => lossy(() => client.patch(type, ref, patch, signal, options)),
+    delete: (type, ref, options, signal) => lossy(() => client.delete(type, ref, options, signal)),
+  });
+  const heal = (): void => {
+    isHealed = true;
+  };
+  return { through, heal };
+}
+
+const isLive = ({ status }: Pod): boolean => status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
+const milliOf = (pod: Pod): number => needsOf(pod).requests.cpuMilli;
+
+class PlacementChecker {
+  readonly #nodeByUid = new Map<string, string>();
+
+  check(pods: readonly Pod[], nodes: readonly Node[]): void {
+    const bound = pods.filter((pod) => isLive(pod) && (pod.spec?.nodeName ?? '') !== '');
+    for (const { metadata, spec } of bound) {
+      const uid = metadata?.uid ?? '';
+      assert.equal(this.#nodeByUid.get(uid) ?? spec?.nodeName, spec?.nodeName, 'a pod has moved');
+      this.#nodeByUid.set(uid, spec?.nodeName ?? '');
+    }
+    for (const { metadata, status } of nodes) {
+      const here = bound.filter(({ spec }) => spec?.nodeName === metadata?.name);
+      const used = here.reduce((sum, pod) => sum + milliOf(pod), 0);
+      assert.ok(used <= Number(status?.allocatable?.['cpu']) * 1_000, `${metadata?.name} is overfull: ${used}`);
+      const guards = here.filter(({ spec }) => spec?.affinity !== undefined);
+      assert.ok(guards.length <= 1, `${guards.length} pods on ${metadata?.name} that want to be alone`);
+    }
+  }
+}
+
+async function loseThings(seed: string): Promise<{ readonly bound: number; readonly preempted: number }> {
+  const entropy = new SeededEntropy(seed);
+  const draw = (count: number): number => Math.floor(entropy.unit() * count);
+  const { through, heal } = lossyWrites(entropy.fork('losses'));
+  const { clock, client, setNodeStatus, close } = await setUp(seed, { through });
+  const checker = new PlacementChecker();
+  const podsNow = async () => (await client.list(resources.pods, { namespace: 'default' }, never)).items;
+  const nodesNow = async () => (await client.list(resources.nodes, {}, never)).items;
+  const force = async (name: string): Promise<void> => {
+    await client.delete(resources.pods, { namespace: 'default', name }, { gracePeriodSeconds: 0 }, never);
+  };
+  /** What kubelets do: end what is to end. */
+  const live = async (ms: number): Promise<void> => {
+    await clock.advance(ms);
+    checker.check(await podsNow(), await nodesNow());
+    for (const { metadata } of await podsNow()) {
+      if (metadata?.deletionTimestamp !== undefined && draw(2) === 0) await force(metadata.name ?? '');
+    }
+    await clock.advance(0);
+    checker.check(await podsNow(), await nodesNow());
+  };
+  for (const value of [1, 2]) await addPriority(client, `p${value}`, value);
+  for (let index = 0; index < 4; index++) {
+    const name = `n${index}`;
+    await client.create(resources.nodes, {}, { metadata: { name, labels: { [hostKey]: name } } }, never);
+    await setNodeStatus(name, 'True', { cpu: String(1 + draw(3)) });
+  }
+  let made = 0;
+  const act = async (): Promise<void> => {
+    const names = (await podsNow()).map(({ metadata }) => metadata?.name ?? '');
+    const name = names[draw(names.length)];
+    const kind = draw(10);
+    if (kind < 7 || name === undefined) {
+      const labels = draw(3) === 0 ? { alone: 'yes' } : { alone: 'no' };
+      const spec = randomSpec(draw, labels.alone === 'yes');
+      await client.create(resources.pods, { namespace: 'default' }, podWith(`w${made++}`, labels, spec), never);
+    } else if (kind < 9) await force(name);
+    else await client.patch(resources.nodes, { name: `n${draw(4)}` }, cordon(draw(3) === 0), never);
+  };
+  for (let step = 0; step < 60; step++) {
+    await act();
+    await live(draw(4) * 700);
+  }
+  heal();
+  for (let index = 0; index < 4; index++)
+    await client.patch(resources.nodes, { name: `n${index}` }, cordon(false), never);
+  for (let seconds = 0; seconds < 60; seconds += 5) await live(5_000);
+  const pods = await podsNow();
+  checkSettled(pods, await nodesNow());
+  const { items } = await client.list(resources.events, { namespace: 'default' }, never);
+  await close();
+  const preempted = items.filter(({ reason }) => reason === 'Preempted').length;
+  return { bound: pods.filter(({ spec }) => spec?.nodeName !== undefined).length, preempted };
+}
+
+const hostKey = 'kubernetes.io/hostname';
+
+function cordon(unschedulable: boolean) {
+  return { type: 'merge', body: { spec: { unschedulable } } } as const;
+}
+
+function podWith(name: string, labels: Readonly<Record<string, string>>, spec: PodSpec): Pod {
+  return { metadata: { name, labels }, spec };
+}
+
+function randomSpec(draw: (count: number) => number, isAlone: boolean): PodSpec {
+  const term = { topologyKey: hostKey, labelSelector: { matchLabels: { alone: 'yes' } } };
+  const far = { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } };
+  const priority = draw(3);
+  return {
+    containers: [{ name: 'c', image: 'i', resources: { requests: { cpu: `${draw(12) * 100}m` } } }],
+    terminationGracePeriodSeconds: 5,
+    ...(isAlone ? { affinity: far } : {}),
+    ...(priority === 0 ? {} : { priorityClassName: `p${priority}` }),
+  };
+}
+
+/** No pod waits that could be placed, or could make room for itself. */
+function checkSettled(pods: readonly Pod[], nodes: readonly Node[]): void {
+  const cluster = new ClusterView();
+  for (const node of nodes) cluster.setNode(node);
+  const live = pods.filter(isLive);
+  for (const pod of live) if (pod.spec?.nodeName !== undefined) cluster.place(needsOf(pod), pod.spec.nodeName);
+  for (const pod of live.filter(({ spec }) => spec?.nodeName === undefined)) {
+    const placement = schedulePod({ ...needsOf(pod), nominatedNodeName: '' }, cluster, new SeededEntropy('settled'));
+    assert.ok(placement.kind === 'none', `${pod.metadata?.name} could be on ${JSON.stringify(placement)}`);
+    assert.equal(placement.victims, undefined, `${pod.metadata?.name} could make room`);
+  }
+}
+
+test('whatever gets lost: no node is overfull, no pod is bound twice, and in the end none waits in vain', async () => {
+  const total = { bound: 0, preempted: 0 };
+  for (let seed = 0; seed < 6; seed++) {
+    const { bound, preempted } = await loseThings(`losses ${seed}`);
+    total.bound += bound;
+    total.preempted += preempted;
+  }
+  assert.ok(total.bound > 30 && total.preempted > 5, JSON.stringify(total));
 });

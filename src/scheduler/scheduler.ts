@@ -204,7 +204,8 @@ export class Scheduler {
     // What the API server has of it counts when that changes; until our own write of it comes back, ours does.
     const nominated = pod.status?.nominatedNodeName ?? '';
     const isNews = before === undefined || (previous?.status?.nominatedNodeName ?? '') !== nominated;
-    this.#cluster.nominate(needs, isNews ? nominated : this.#cluster.nominationOf(uid));
+    const isAssumed = this.#cluster.placementOf(uid) !== undefined;
+    if (!isAssumed) this.#cluster.nominate(needs, isNews ? nominated : this.#cluster.nominationOf(uid));
     if (isSame) return;
     this.#queue.add(uid, needs.priority);
     this.#wake();
@@ -273,6 +274,7 @@ export class Scheduler {
       this.#unplaced(pod, needs, placement, scope);
       return;
     }
+    this.#cluster.nominate(needs, '');
     this.#place(needs, placement.nodeName); // assumed: the next pod must see it
     this.#write(scope, (signal) => this.#bind(pod, needs, placement.nodeName, scope, signal));
   }
@@ -339,7 +341,9 @@ export class Scheduler {
   #bindFailed(pod: Pod, needs: PodNeeds, error: StatusError, scope: TaskScope): void {
     const { uid, namespace, name } = needs;
     this.#deps.log.warn('bindFailed', { namespace, pod: name, reason: error.reason, error: error.message });
-    if (!this.#waiting.has(uid)) return; // the informer has told us meanwhile what became of it
+    const waiting = this.#waiting.get(uid);
+    if (waiting === undefined) return; // the informer has told us meanwhile what became of it
+    this.#cluster.nominate(needs, waiting.pod.status?.nominatedNodeName ?? '');
     this.#queue.failed(uid, this.#deps.clock.monoMs());
     const before = this.#cluster.remove(uid);
     if (before !== undefined) this.#changed({ kind: 'podGone', before });
