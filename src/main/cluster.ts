@@ -26,6 +26,7 @@ import type { EventRecorder } from '../client/event-recorder.ts';
 import { CorrelatingEventRecorder } from '../client/correlating-event-recorder.ts';
 import type { ContainerNotice } from '../cri/process/process-runtime.ts';
 import { Kubelet } from '../kubelet/kubelet.ts';
+import { containerReference, podReference } from '../kubelet/pod-names.ts';
 import type { ProbeAttempt } from '../kubelet/probes/prober.ts';
 import { lockDirectory } from '../store/lmdb/directory-lock.ts';
 import { openLmdbStore } from '../store/lmdb/lmdb-store.ts';
@@ -84,9 +85,9 @@ export interface ClusterHandle {
    */
   stop(graceMs?: number): Promise<void>;
   /**
-   * Ends everything but the containers; resolves to how many run on. The next start with this `dataDir` takes them over
-   * as they are, as it does after this process was killed. Where they cannot outlive it (`runtime: 'process'`, or no
-   * `dataDir` to come back to) this is `stop()`. Upstream: a kubelet that is stopped.
+   * Ends everything but the containers; resolves to how many run on, as far as the runtime tells. The next start with
+   * this `dataDir` takes them over as they are, as it does after this process was killed. Where they cannot outlive it
+   * (`runtime: 'process'`, or no `dataDir` to come back to) this is `stop()`. Upstream: a kubelet that is stopped.
    */
   leave(): Promise<number>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -148,18 +149,27 @@ interface Parts {
   readonly notices: ContainerNotices;
 }
 
-/** What the runtime does not carry out of a container's description becomes an event of its pod. */
+/** What the runtime does not carry out of a pod's description becomes an event of that pod. */
 class ContainerNotices {
-  #recorder: EventRecorder | undefined; // set before the first pod is seen
+  #tell: (notice: ContainerNotice) => void = () => {}; // set before the first pod is seen
 
-  connect(recorder: EventRecorder): void {
-    this.#recorder = recorder;
+  connect(client: Client, recorder: EventRecorder, { scope, log }: Pick<Parts, 'scope' | 'log'>): void {
+    this.#tell = ({ podNamespace: namespace, podName: name, podUid, containerName, message }) =>
+      scope.start(async (signal) => {
+        try {
+          const pod = await client.get(resources.pods, { namespace, name }, signal);
+          if (pod.metadata?.uid !== podUid) return;
+          const about = containerName === undefined ? podReference(pod) : containerReference(pod, containerName);
+          recorder.event(about, 'Warning', 'NotEnforced', message);
+        } catch (error) {
+          if (signal.aborted || !(error instanceof StatusError)) throw error;
+          log.warn('noticeLost', { namespace, name, message, error: error.message }); // or the pod is gone
+        }
+      });
   }
 
-  tell({ podNamespace, podName, podUid, containerName, message }: ContainerNotice): void {
-    const pod = { kind: 'Pod', apiVersion: 'v1', namespace: podNamespace, name: podName, uid: podUid };
-    const fieldPath = `spec.containers{${containerName}}`;
-    this.#recorder?.event({ ...pod, fieldPath }, 'Warning', 'NotEnforced', message);
+  tell(notice: ContainerNotice): void {
+    this.#tell(notice);
   }
 }
 
@@ -249,8 +259,13 @@ function endingOf({ openedRuntime, scope }: Parts, kubelet: Kubelet, { dataDir }
     },
     async leave() {
       if (!containersOutlive || dataDir === undefined) return undefined;
-      const containers = await runtime.listContainers({}, scope.signal);
-      return containers.filter(({ state }) => state === 'running').length;
+      try {
+        const containers = await runtime.listContainers({}, scope.signal);
+        return containers.filter(({ state }) => state === 'running').length;
+      } catch (error) {
+        if (error instanceof StatusError) return 0; // it does not answer: no reason to stay
+        throw error;
+      }
     },
   };
 }
@@ -328,7 +343,7 @@ function startKubelet(parts: Parts, plane: ControlPlane, options: ClusterOptions
     log,
     source: { component: 'kubelet', host: nodeName },
   });
-  notices.connect(recorder);
+  notices.connect(client, recorder, parts);
   const transport = new HostProbeTransport();
   const { onProbeAttempt } = options;
   const kubelet = new Kubelet(

@@ -190,6 +190,18 @@ describe('faults on containerd', { skip: skipWithoutContainerd(), concurrency: 1
     }
   });
 
+  test('livelet can be stopped while containerd is away', async () => {
+    const { dataDir } = cluster;
+    const steady = await pods.get('steady');
+    await containerd.stopDaemon();
+    const down = await runLivelet(['down', '--data-dir', dataDir]);
+    assert.equal(down.code, 0, down.stderr);
+    await containerd.startDaemon();
+    cluster = await start(dataDir);
+    pods.use(cluster);
+    assert.equal(containerIdOf(await pods.untilReady('steady')), containerIdOf(steady));
+  });
+
   test('up on a socket where nobody answers is one clear line that says what to do', async () => {
     const endpoint = `unix://${containerd.directory}/none.sock`;
     const { code, stdout, stderr } = await runLivelet(['up', '--data-dir', newDataDir(), '--runtime', endpoint]);

@@ -1,5 +1,6 @@
 /** Pods in real containers: `livelet up --runtime unix://...` on a containerd of its own, with the real kubectl. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
@@ -8,8 +9,8 @@ import { after, before, describe, test } from 'node:test';
 import type { Container, Pod } from '../../src/api/gen/types.ts';
 import { skipWithoutContainerd, startContainerd } from '../support/containerd.ts';
 import type { TestContainerd } from '../support/containerd.ts';
-import { startLivelet } from './livelet-up.ts';
-import type { RunningLivelet } from './livelet-up.ts';
+import { kubectlVersions, startLivelet } from './livelet-up.ts';
+import type { CommandResult, RunningLivelet } from './livelet-up.ts';
 import { Pods, isReady, podOf, shell, waitingMessage, waitingReason } from './pods.ts';
 
 let containerd: TestContainerd;
@@ -496,13 +497,46 @@ function life(): void {
     await pods.remove('sick');
   });
 
-  test('exec, logs and port-forward go through to the container', async () => {
+  test('exec, cp, logs and port-forward go through to the container, with every kubectl', async () => {
     await pods.create(podOf('talk', [{ name: 'c', image: 'luksa/kubia', imagePullPolicy: 'Never' }]));
     await pods.untilReady('talk');
-    assert.equal(await pods.ok(['exec', '-i', 'talk', '--', 'cat'], 'through\n'), 'through\n');
-    const { code } = await cluster.kubectl(['exec', 'talk', '--', 'sh', '-c', 'exit 5']);
-    assert.equal(code, 5);
+    for (const version of kubectlVersions().keys()) {
+      const exec = (args: readonly string[], input?: string): Promise<CommandResult> =>
+        cluster.kubectl(['exec', '-i', 'talk', '--', ...args], input, version);
+      assert.deepEqual(await exec(['cat'], 'through\n'), { code: 0, stdout: 'through\n', stderr: '' }, version);
+      assert.equal((await exec(['sh', '-c', 'exit 5'])).code, 5, version);
+    }
+    const file = path.join(containerd.directory, 'copied');
+    fs.writeFileSync(file, 'there and back\n');
+    await pods.ok(['cp', file, 'talk:/tmp/copied']);
+    assert.equal(await pods.ok(['exec', 'talk', '--', 'cat', '/tmp/copied']), 'there and back\n');
     assert.match(await pods.ok(['logs', 'talk']), /Kubia server starting/);
+    await forwarded('talk', 8_080, async (url) => {
+      assert.match(await (await fetch(url)).text(), /talk/);
+    });
     await pods.remove('talk');
   });
+}
+
+/** While `kubectl port-forward` leads `url` to the pod's port. */
+async function forwarded(pod: string, port: number, body: (url: string) => Promise<void>): Promise<void> {
+  const kubectl = [...kubectlVersions().values()].at(-1) ?? 'kubectl';
+  const child = spawn(kubectl, ['port-forward', pod, `:${port}`], {
+    env: { ...process.env, KUBECONFIG: cluster.kubeconfigPath },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    const address = await new Promise<string>((resolve, reject) => {
+      let text = '';
+      child.once('exit', () => reject(new Error(`port-forward ended: ${text}`)));
+      child.stdout.on('data', (data: Buffer) => {
+        text += data.toString();
+        const found = /Forwarding from (127\.0\.0\.1:\d+)/.exec(text)?.[1];
+        if (found !== undefined) resolve(found);
+      });
+    });
+    await body(`http://${address}/`);
+  } finally {
+    child.kill();
+  }
 }

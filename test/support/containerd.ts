@@ -120,7 +120,8 @@ async function openIn(closers: (() => Promise<unknown> | void)[], close: () => P
   closers.push(() => registry.close());
   const bridge = await makeBridge();
   closers.push(() => run('ip', ['link', 'delete', bridge.name], { timeout: toolMsMax }));
-  closers.push(() => removeHostPortRules(bridge.name));
+  const hadHostPorts = await hasChain(hostPortChains[0]);
+  closers.push(() => removeHostPortRules(bridge.name, hadHostPorts));
   const place = placeOf(directory);
   await writeConfigs(place, bridge, registry);
 
@@ -331,7 +332,9 @@ class Supervisor {
       'containerd is up',
       daemonStartMsMax,
       async () => {
-        const log = (await fsp.readFile(this.#place.logPath)).subarray(before).toString();
+        // The shell makes the file just after it says `started`.
+        const bytes = await fsp.readFile(this.#place.logPath).catch(() => Buffer.alloc(0));
+        const log = bytes.subarray(before).toString();
         return log.includes('Start streaming server') && (await canConnect(this.#place.socket));
       },
       () => fs.readFileSync(this.#place.logPath, 'utf8').slice(-4_000),
@@ -408,8 +411,16 @@ async function iptables(...args: readonly string[]): Promise<string> {
   return (await run('iptables', ['--wait', '--table', 'nat', ...args], { timeout: toolMsMax })).stdout;
 }
 
-/** The portmap plugin's rules of pods that were not stopped, and its chains when nobody's rules are in them. */
-async function removeHostPortRules(network: string): Promise<void> {
+async function hasChain(chain: string): Promise<boolean> {
+  return await iptables('--list-rules', chain).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** The portmap plugin's rules of pods that were not stopped; its chains too, if they came since the start and are empty. */
+async function removeHostPortRules(network: string, hadChains: boolean): Promise<void> {
+  if (!(await hasChain(hostPortChains[0]))) return;
   const ofPods = await rulesOf(hostPortChains[0]);
   const ours = ofPods.filter((rule) => rule.includes(`name: \\"${network}\\"`));
   for (const rule of ours) {
@@ -419,7 +430,7 @@ async function removeHostPortRules(network: string): Promise<void> {
     await iptables('--flush', target);
     await iptables('--delete-chain', target);
   }
-  if (ours.length === 0 || ours.length < ofPods.length) return;
+  if (hadChains || ours.length < ofPods.length) return;
   const jumps = (await rulesOf()).filter((rule) => / -j CNI-HOSTPORT-(?:DNAT|MASQ)$/.test(rule));
   for (const rule of jumps) await deleteRule(rule);
   for (const chain of hostPortChains) {
@@ -428,10 +439,9 @@ async function removeHostPortRules(network: string): Promise<void> {
   }
 }
 
-/** `-A CHAIN ...`; none if there is no such chain. */
+/** `-A CHAIN ...`, of one chain or of all. */
 async function rulesOf(...chain: readonly string[]): Promise<string[]> {
-  const listed = await iptables('--list-rules', ...chain).catch(() => ''); // no host port was ever asked for
-  return listed.split('\n').filter((line) => line.startsWith('-A'));
+  return (await iptables('--list-rules', ...chain)).split('\n').filter((line) => line.startsWith('-A'));
 }
 
 async function deleteRule(rule: string): Promise<void> {
