@@ -30,6 +30,7 @@ const verbs: VerbTable = {
     summary: 'Forward local ports to a pod',
     load: () => import('./verbs/port-forward.ts'),
   },
+  cp: { summary: 'Copy files to and from containers', load: () => import('./verbs/cp.ts') },
   delete: { summary: 'Delete objects by file, stdin, name or selector', load: () => import('./verbs/delete.ts') },
   events: { summary: 'List events', load: () => import('./verbs/events.ts') },
   version: { summary: 'Print the versions of client and server', load: () => import('./verbs/version.ts') },

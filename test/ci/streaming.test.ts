@@ -205,6 +205,40 @@ describe('streaming', () => {
     });
   }
 
+  test('livelet exec, cp and port-forward do the same', async () => {
+    const { livelet } = cluster;
+    const both = await livelet(['exec', 'shell', '-c', 'c', '--', 'sh', '-c', 'echo out; echo err >&2; exit 7']);
+    assert.deepEqual(both, { code: 7, stdout: 'out\n', stderr: 'err\ncommand terminated with exit code 7\n' });
+    const data = randomBytes(outputBytes / 2).toString('hex');
+    const echoed = await livelet(['exec', '-i', 'shell', '-c', 'c', '--', 'cat'], data);
+    assert.equal(md5(echoed.stdout), md5(data), echoed.stderr);
+    const from = path.join(directory, 'ours');
+    fs.mkdirSync(path.join(from, 'sub'), { recursive: true });
+    fs.writeFileSync(path.join(from, 'sub', 'b c'), data);
+    const to = path.join(directory, 'ours-back');
+    const copies = [
+      [from, 'shell:/tmp/ours'],
+      ['shell:/tmp/ours', to],
+      [path.join(from, 'sub', 'b c'), 'shell:/tmp/renamed'],
+      ['shell:/tmp/renamed', path.join(to, 'one')],
+    ];
+    for (const copy of copies) {
+      const { code, stderr } = await livelet(['cp', ...copy, '-c', 'c']);
+      assert.equal(code, 0, stderr);
+    }
+    execFileSync('diff', [path.join(to, 'one'), path.join(to, 'sub', 'b c')]);
+    execFileSync('diff', [path.join(from, 'sub', 'b c'), path.join(to, 'one')]);
+    const bin = path.resolve(import.meta.dirname, '../../bin/livelet.js');
+    const env = { ...process.env, KUBECONFIG: cluster.kubeconfigPath };
+    const child = spawn(process.execPath, [bin, 'port-forward', 'web', ':8080'], { env });
+    const { until, exited } = watched(child);
+    const port = Number((await until(/Forwarding from 127\.0\.0\.1:(\d+) -> 8080/))[1]);
+    const answers = await Promise.all(Array.from({ length: 6 }, () => get(port)));
+    assert.deepEqual(new Set(answers), new Set(["You've hit web\n"]));
+    child.kill('SIGTERM');
+    assert.equal((await exited)[0], 0);
+  });
+
   test('there are kubectls of both kinds to test with', () => {
     const found = versions.map(([version]) => version);
     assert.ok(
