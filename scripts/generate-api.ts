@@ -32,6 +32,7 @@ const roots: Readonly<Record<string, string>> = {
   V1ReplicationController: 'ReplicationController',
   V1ReplicaSet: 'ReplicaSet',
   V1Deployment: 'Deployment',
+  V1Job: 'Job',
   V1Scale: 'Scale',
   AuthenticationV1TokenRequest: 'TokenRequest',
   V1TokenReview: 'TokenReview',

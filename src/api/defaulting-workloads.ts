@@ -1,6 +1,6 @@
 import { defaultPodSpec } from './defaulting-pod.ts';
 import type { Draft } from './draft.ts';
-import type { Deployment, PodTemplateSpec, ReplicaSet, ReplicationController } from './gen/types.ts';
+import type { Deployment, Job, PodTemplateSpec, ReplicaSet, ReplicationController } from './gen/types.ts';
 
 /** The defaults of what makes pods from a template. Upstream: `SetDefaults_ReplicationController`. */
 export function defaultReplicationController(controller: Draft<ReplicationController>): void {
@@ -34,6 +34,28 @@ export function defaultDeployment({ spec }: Draft<Deployment>): void {
   }
   spec.revisionHistoryLimit ??= 10;
   spec.progressDeadlineSeconds ??= 600;
+  defaultTemplate(spec.template);
+}
+
+const unlimited = 2 ** 31 - 1;
+
+/** Upstream: `SetDefaults_Job`. */
+export function defaultJob(job: Draft<Job>): void {
+  const { spec } = job;
+  if (spec === undefined) return; // as above
+  if (spec.parallelism === undefined) spec.completions ??= 1;
+  spec.parallelism ??= 1;
+  spec.backoffLimit ??= spec.backoffLimitPerIndex === undefined ? 6 : unlimited;
+  const { labels } = spec.template.metadata ?? {};
+  job.metadata ??= {};
+  if (labels !== undefined) job.metadata.labels ??= { ...labels };
+  spec.completionMode ??= 'NonIndexed';
+  spec.suspend ??= false;
+  spec.manualSelector ??= false;
+  spec.podReplacementPolicy ??= spec.podFailurePolicy === undefined ? 'TerminatingOrFailed' : 'Failed';
+  for (const rule of spec.podFailurePolicy?.rules ?? []) {
+    for (const pattern of rule.onPodConditions ?? []) if (pattern.status === '') pattern.status = 'True';
+  }
   defaultTemplate(spec.template);
 }
 

@@ -1,9 +1,15 @@
 import { defaultPod } from './defaulting-pod.ts';
-import { defaultDeployment, defaultReplicaSet, defaultReplicationController } from './defaulting-workloads.ts';
+import {
+  defaultDeployment,
+  defaultJob,
+  defaultReplicaSet,
+  defaultReplicationController,
+} from './defaulting-workloads.ts';
 import type { Draft } from './draft.ts';
 import type {
   ConfigMap,
   Deployment,
+  Job,
   Namespace,
   Node,
   Pod,
@@ -37,6 +43,7 @@ const defaultersByModel: ReadonlyMap<string, Defaulter> = new Map<string, Defaul
   ['Pod', defaulter<Pod>(defaultPod)],
   ['ReplicationController', defaulter<ReplicationController>(defaultReplicationController)],
   ['Deployment', defaulter<Deployment>(defaultDeployment)],
+  ['Job', defaulter<Job>(defaultJob)],
   ['ReplicaSet', defaulter<ReplicaSet>(defaultReplicaSet)],
   ['Namespace', defaulter<Namespace>(defaultNamespace)],
   ['Node', defaulter<Node>(defaultNode)],

@@ -11,6 +11,7 @@ const wordsByType = {
   FieldValueNotSupported: 'Unsupported value',
   FieldValueForbidden: 'Forbidden',
   FieldValueTooLong: 'Too long',
+  FieldValueTooMany: 'Too many',
   FieldValueTypeInvalid: 'Invalid value',
   InternalError: 'Internal error',
 } as const satisfies Record<string, string>;
@@ -57,6 +58,11 @@ export function tooLong(field: string, bytesMax: number): FieldError {
   const detail =
     bytesMax < 0 ? 'value is too long' : `may not be more than ${bytesMax} byte${bytesMax === 1 ? '' : 's'}`;
   return { type: 'FieldValueTooLong', field, badValue: '<value omitted>', detail };
+}
+
+export function tooMany(field: string, count: number, countMax: number): FieldError {
+  const detail = `must have at most ${countMax} item${countMax === 1 ? '' : 's'}`;
+  return { type: 'FieldValueTooMany', field, badValue: count, detail };
 }
 
 function renderValue(value: unknown): string {

@@ -3,6 +3,7 @@ import { goQuote } from './go-text.ts';
 import type {
   Event,
   EventsV1Event,
+  Job,
   Namespace,
   Node,
   ObjectReference,
@@ -95,6 +96,7 @@ const gettersByModel: ReadonlyMap<string, Getters> = new Map<string, Getters>([
     'ReplicaSet',
     { ...metadataGetters, 'status.replicas': of<ReplicaSet>((replicaSet) => String(replicaSet.status?.replicas ?? 0)) },
   ],
+  ['Job', { ...metadataGetters, 'status.successful': of<Job>((job) => String(job.status?.succeeded ?? 0)) }],
   ['Secret', { ...metadataGetters, type: of<Secret>((secret) => secret.type) }],
   [
     'Event',

@@ -4,6 +4,7 @@ import type {
   Deployment,
   Event,
   EventsV1Event,
+  Job,
   Lease,
   ListMeta,
   Namespace,
@@ -167,6 +168,14 @@ export const resources = {
     kind: 'SelfSubjectReview',
     namespaced: false,
     verbs: ['create'],
+  }),
+  jobs: define<Job>({
+    group: 'batch',
+    resource: 'jobs',
+    singular: 'job',
+    kind: 'Job',
+    categories: ['all'],
+    hasStatus: true,
   }),
   leases: define<Lease>({ group: 'coordination.k8s.io', resource: 'leases', singular: 'lease', kind: 'Lease' }),
   configmaps: define<ConfigMap>({

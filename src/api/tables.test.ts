@@ -310,3 +310,16 @@ test('what keeps pods running tells how many are wanted, are there, and are read
     'app=kubia,!old,tier=web',
   ]);
 });
+
+test('a job tells how it stands, and how long it took', () => {
+  const cellsOf = (status: object, spec: object = {}): unknown[] => {
+    const object = { metadata: { name: 'j', creationTimestamp: ago(100) }, spec, status };
+    return (tableOf(resources.jobs, [object], nowWallMs).rows[0]?.cells ?? []).slice(1, 5);
+  };
+  const condition = (type: string): object => ({ conditions: [{ type, status: 'True' }] });
+  assert.deepEqual(cellsOf({ startTime: ago(90) }, { completions: 2 }), ['Running', '0/2', '90s', '100s']);
+  const done = { startTime: ago(90), completionTime: ago(50), succeeded: 1, ...condition('Complete') };
+  assert.deepEqual(cellsOf(done, { parallelism: 3 }), ['Complete', '1/1 of 3', '40s', '100s']);
+  assert.deepEqual(cellsOf(condition('Failed'), { parallelism: 1 }), ['Failed', '0/1', '', '100s']);
+  assert.equal(cellsOf(condition('Suspended'))[0], 'Suspended');
+});

@@ -4,6 +4,7 @@ import type {
   Deployment,
   Event,
   EventsV1Event,
+  Job,
   Lease,
   ListMeta,
   Namespace,
@@ -21,6 +22,7 @@ import type {
 import { formatSelector, matcherOfLabels, selectorText } from './label-selector.ts';
 import { podStatusText } from './pod-status-text.ts';
 import type { KubernetesObject, ResourceType } from './resources.ts';
+import { parseTime } from './time.ts';
 
 /** `meta.k8s.io/v1` Table: what `kubectl get` prints. */
 export interface Table {
@@ -200,6 +202,47 @@ const deployments = printer<Deployment>(
     ...templateCells(deployment.spec?.template, formatSelector(deployment.spec?.selector)),
   ],
 );
+
+const jobs = printer<Job>(
+  [
+    nameColumn,
+    column('Status', 'How it stands'),
+    column('Completions', 'How many pods have succeeded, of all that are to'),
+    column('Duration', 'How long it took, or has taken so far'),
+    ageColumn,
+    ...templateColumns,
+  ],
+  (job, nowWallMs) => [
+    nameOf(job),
+    jobStatus(job),
+    jobCompletions(job),
+    jobDuration(job, nowWallMs),
+    objectAge(job, nowWallMs),
+    ...templateCells(job.spec?.template, formatSelector(job.spec?.selector)),
+  ],
+);
+
+function jobStatus({ metadata, status }: Job): string {
+  const holds = (wanted: string): boolean =>
+    status?.conditions?.some((condition) => condition.type === wanted && condition.status === 'True') === true;
+  const end = ['Complete', 'Failed'].find(holds);
+  if (end !== undefined) return end;
+  if (metadata?.deletionTimestamp !== undefined) return 'Terminating';
+  return ['Suspended', 'FailureTarget', 'SuccessCriteriaMet'].find(holds) ?? 'Running';
+}
+
+function jobCompletions({ spec, status }: Job): string {
+  const { completions, parallelism = 0 } = spec ?? {};
+  const succeeded = status?.succeeded ?? 0;
+  if (completions !== undefined) return `${succeeded}/${completions}`;
+  return parallelism > 1 ? `${succeeded}/1 of ${parallelism}` : `${succeeded}/1`;
+}
+
+function jobDuration({ status }: Job, nowWallMs: number): string {
+  if (status?.startTime === undefined) return '';
+  const endMs = status.completionTime === undefined ? nowWallMs : (parseTime(status.completionTime) ?? nowWallMs);
+  return ageOf(status.startTime, endMs);
+}
 
 const scales = printer<Scale>(
   [
@@ -397,6 +440,7 @@ const printerByModel: ReadonlyMap<string, Printer> = new Map([
   ['Pod', pods],
   ['ReplicationController', replicationControllers],
   ['Deployment', deployments],
+  ['Job', jobs],
   ['ReplicaSet', replicaSets],
   ['Scale', scales],
   ['Node', nodes],

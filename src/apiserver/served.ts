@@ -62,6 +62,7 @@ const storageVersionHashes: Readonly<Record<string, string>> = {
   configmaps: 'qFsyl6wFWjQ=',
   deployments: '8aSe+NMegvE=',
   events: 'r2yiGXH7wu8=',
+  jobs: 'mudhfqk/qZY=',
   leases: 'gqkMMb/YqFM=',
   namespaces: 'Q3oi5N2YM8M=',
   nodes: 'XwShjMxG9Fs=',

@@ -5,7 +5,7 @@
  */
 import { admitPod } from '../api/admission.ts';
 import type { Draft } from '../api/draft.ts';
-import type { Namespace, Pod } from '../api/gen/types.ts';
+import type { Job, Namespace, Pod } from '../api/gen/types.ts';
 import { mergeLabelKeys } from '../api/merge-label-keys.ts';
 import { qosClassOf } from '../api/qos.ts';
 import { resources } from '../api/resources.ts';
@@ -94,6 +94,34 @@ const deployments: Strategy = {
     else next.metadata.labels = { ...labels };
   },
 };
+/** Its pods are told by its UID, unless somebody wants it otherwise. Without a word it leaves them alone, too. */
+const jobs: Strategy = {
+  ...withGeneration({}),
+  dependents: 'orphan',
+  prepareNew(object) {
+    object.metadata.generation = 1;
+    // The cast is the kind that this strategy is for.
+    const job = object as Draft<Job>;
+    job.status = {};
+    selectByUid(job);
+  },
+};
+
+/** Upstream: `generateSelector`. */
+function selectByUid({ metadata, spec }: Draft<Job>): void {
+  if (spec === undefined || spec.manualSelector === true) return;
+  const { uid = '', name = '' } = metadata ?? {};
+  spec.template.metadata ??= {};
+  const labels = (spec.template.metadata.labels ??= {});
+  for (const prefix of ['', 'batch.kubernetes.io/']) {
+    labels[`${prefix}job-name`] ??= name;
+    labels[`${prefix}controller-uid`] ??= uid;
+  }
+  spec.selector ??= {};
+  spec.selector.matchLabels ??= {};
+  spec.selector.matchLabels['batch.kubernetes.io/controller-uid'] ??= uid;
+}
+
 const replicaSets: Strategy = withGeneration({ replicas: 0 });
 /** Older than the garbage collector: without a word it leaves its pods alone. */
 const replicationControllers: Strategy = { ...replicaSets, dependents: 'orphan' };
@@ -193,6 +221,7 @@ const strategyByResource: ReadonlyMap<string, Strategy> = new Map([
   [resources.replicationcontrollers.resource, replicationControllers],
   [resources.replicasets.resource, replicaSets],
   [resources.deployments.resource, deployments],
+  [resources.jobs.resource, jobs],
   [resources.nodes.resource, withStatus],
   [resources.namespaces.resource, namespaces],
   [resources.leases.resource, leases],

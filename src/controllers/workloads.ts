@@ -4,6 +4,7 @@ import type { TaskScope } from '../base/task-scope.ts';
 import type { Informer } from '../client/informer.ts';
 import { startDeployments } from './deployment/deployment-controller.ts';
 import { collectedTypes, startGarbageCollector } from './garbage-collector/garbage-collector.ts';
+import { startJobs } from './job/job-controller.ts';
 import { ByController } from './owned-pods/by-controller.ts';
 import { replicaSetKind, replicationControllerKind } from './replication/replica-kinds.ts';
 import { startReplication } from './replication/replication-controller.ts';
@@ -32,6 +33,7 @@ export function startWorkloads(
   );
   const deployments = shared.of(resources.deployments);
   startDeployments(scope, { ...deps, podsByController, deployments, replicaSets, replicaSetsByController });
+  startJobs(scope, { ...deps, podsByController, jobs: shared.of(resources.jobs) });
   const informers = collectedTypes.map((type) => ({ type, informer: shared.of(type) }));
   startGarbageCollector(scope, { ...deps, informers });
 }

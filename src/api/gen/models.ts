@@ -504,6 +504,52 @@ export const models = {
     pullPolicy: { type: 'string', shape: 'one', go: 'v1.PullPolicy', omitEmpty: true, tag: 2 },
     reference: { type: 'string', shape: 'one', omitEmpty: true, tag: 1 },
   },
+  Job: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    spec: { type: 'JobSpec', shape: 'one', omitEmpty: true, tag: 2 },
+    status: { type: 'JobStatus', shape: 'one', omitEmpty: true, tag: 3 },
+  },
+  JobCondition: {
+    lastProbeTime: { type: 'time', shape: 'one', omitEmpty: true, tag: 3 },
+    lastTransitionTime: { type: 'time', shape: 'one', omitEmpty: true, tag: 4 },
+    message: { type: 'string', shape: 'one', omitEmpty: true, tag: 6 },
+    reason: { type: 'string', shape: 'one', omitEmpty: true, tag: 5 },
+    status: { type: 'string', shape: 'one', required: true, go: 'v1.ConditionStatus', tag: 2 },
+    type: { type: 'string', shape: 'one', required: true, go: 'v1.JobConditionType', tag: 1 },
+  },
+  JobSpec: {
+    activeDeadlineSeconds: { type: 'int64', shape: 'one', pointer: true, omitEmpty: true, tag: 3 },
+    backoffLimit: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 7 },
+    backoffLimitPerIndex: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 12 },
+    completionMode: { type: 'string', shape: 'one', go: 'v1.CompletionMode', pointer: true, omitEmpty: true, tag: 9 },
+    completions: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },
+    managedBy: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 15 },
+    manualSelector: { type: 'bool', shape: 'one', pointer: true, omitEmpty: true, tag: 5 },
+    maxFailedIndexes: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 13 },
+    parallelism: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 1 },
+    podFailurePolicy: { type: 'PodFailurePolicy', shape: 'one', pointer: true, omitEmpty: true, tag: 11 },
+    podReplacementPolicy: { type: 'string', shape: 'one', go: 'v1.PodReplacementPolicy', pointer: true, omitEmpty: true, tag: 14 },
+    selector: { type: 'LabelSelector', shape: 'one', pointer: true, omitEmpty: true, tag: 4 },
+    successPolicy: { type: 'SuccessPolicy', shape: 'one', pointer: true, omitEmpty: true, tag: 16 },
+    suspend: { type: 'bool', shape: 'one', pointer: true, omitEmpty: true, tag: 10 },
+    template: { type: 'PodTemplateSpec', shape: 'one', required: true, tag: 6 },
+    ttlSecondsAfterFinished: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 8 },
+  },
+  JobStatus: {
+    active: { type: 'int32', shape: 'one', omitEmpty: true, tag: 4 },
+    completedIndexes: { type: 'string', shape: 'one', omitEmpty: true, tag: 7 },
+    completionTime: { type: 'time', shape: 'one', pointer: true, omitEmpty: true, tag: 3 },
+    conditions: { type: 'JobCondition', shape: 'list', omitEmpty: true, tag: 1, merge: true, mergeKey: 'type' },
+    failed: { type: 'int32', shape: 'one', omitEmpty: true, tag: 6 },
+    failedIndexes: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 10 },
+    ready: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 9 },
+    startTime: { type: 'time', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },
+    succeeded: { type: 'int32', shape: 'one', omitEmpty: true, tag: 5 },
+    terminating: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 11 },
+    uncountedTerminatedPods: { type: 'UncountedTerminatedPods', shape: 'one', pointer: true, omitEmpty: true, tag: 8 },
+  },
   KeyToPath: {
     key: { type: 'string', shape: 'one', required: true, tag: 1 },
     mode: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 3 },
@@ -804,6 +850,23 @@ export const models = {
   PodExtendedResourceClaimStatus: {
     requestMappings: { type: 'ContainerExtendedResourceRequest', shape: 'list', required: true, tag: 1 },
     resourceClaimName: { type: 'string', shape: 'one', required: true, tag: 2 },
+  },
+  PodFailurePolicy: {
+    rules: { type: 'PodFailurePolicyRule', shape: 'list', required: true, tag: 1 },
+  },
+  PodFailurePolicyOnExitCodesRequirement: {
+    containerName: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 1 },
+    operator: { type: 'string', shape: 'one', required: true, go: 'v1.PodFailurePolicyOnExitCodesOperator', tag: 2 },
+    values: { type: 'int32', shape: 'list', required: true, tag: 3 },
+  },
+  PodFailurePolicyOnPodConditionsPattern: {
+    status: { type: 'string', shape: 'one', required: true, go: 'v1.ConditionStatus', tag: 2 },
+    type: { type: 'string', shape: 'one', required: true, go: 'v1.PodConditionType', tag: 1 },
+  },
+  PodFailurePolicyRule: {
+    action: { type: 'string', shape: 'one', required: true, go: 'v1.PodFailurePolicyAction', tag: 1 },
+    onExitCodes: { type: 'PodFailurePolicyOnExitCodesRequirement', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },
+    onPodConditions: { type: 'PodFailurePolicyOnPodConditionsPattern', shape: 'list', omitEmpty: true, tag: 3 },
   },
   PodIP: {
     ip: { type: 'string', shape: 'one', required: true, tag: 1 },
@@ -1185,6 +1248,13 @@ export const models = {
     volumeName: { type: 'string', shape: 'one', omitEmpty: true, tag: 1 },
     volumeNamespace: { type: 'string', shape: 'one', omitEmpty: true, tag: 2 },
   },
+  SuccessPolicy: {
+    rules: { type: 'SuccessPolicyRule', shape: 'list', required: true, tag: 1 },
+  },
+  SuccessPolicyRule: {
+    succeededCount: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },
+    succeededIndexes: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 1 },
+  },
   Sysctl: {
     name: { type: 'string', shape: 'one', required: true, tag: 1 },
     value: { type: 'string', shape: 'one', required: true, tag: 2 },
@@ -1259,6 +1329,10 @@ export const models = {
     kind: { type: 'string', shape: 'one', required: true, tag: 2 },
     name: { type: 'string', shape: 'one', required: true, tag: 3 },
     namespace: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 4 },
+  },
+  UncountedTerminatedPods: {
+    failed: { type: 'string', shape: 'list', go: '[]types.UID', omitEmpty: true, tag: 2 },
+    succeeded: { type: 'string', shape: 'list', go: '[]types.UID', omitEmpty: true, tag: 1 },
   },
   UserInfo: {
     extra: { type: 'stringList', shape: 'map', omitEmpty: true, tag: 4 },

@@ -30,7 +30,7 @@ export function checkEndlessTemplate(
   const { kind, selector } = options;
   const labels = template.metadata?.labels;
   if (selector.requirements.length > 0 && !selector.matches(labels)) {
-    errors.push(invalid(`${path}.metadata.labels`, labels, '`selector` does not match template `labels`'));
+    errors.push(invalid(`${path}.metadata.labels`, sortedByKey(labels), '`selector` does not match template `labels`'));
   }
   checkPodTemplate(errors, path, template);
   const { restartPolicy = '', activeDeadlineSeconds } = template.spec ?? {};
@@ -41,4 +41,12 @@ export function checkEndlessTemplate(
     const text = `activeDeadlineSeconds in ${kind} is not Supported`;
     errors.push(forbidden(`${path}.spec.activeDeadlineSeconds`, text));
   }
+}
+
+/** As Go writes maps. */
+export function sortedByKey(
+  labels: Readonly<Record<string, string>> | undefined,
+): Readonly<Record<string, string>> | undefined {
+  if (labels === undefined) return undefined;
+  return Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

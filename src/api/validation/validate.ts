@@ -5,6 +5,7 @@ import type {
   Deployment,
   Event,
   EventsV1Event,
+  Job,
   Lease,
   Namespace,
   Node,
@@ -19,6 +20,7 @@ import type {
 import type { KubernetesObject, ResourceType } from '../resources.ts';
 import { checkDeployment, checkDeploymentStatusUpdate, checkDeploymentUpdate } from './deployment.ts';
 import { checkEvent, checkEventsV1, checkEventsV1Update } from './event.ts';
+import { checkJob, checkJobStatusUpdate, checkJobUpdate } from './job.ts';
 import { checkMetadata, checkMetadataUpdate, type Errors } from './metadata.ts';
 import { checkNode, checkNodeUpdate } from './node.ts';
 import { checkNewPod } from './pod.ts';
@@ -84,6 +86,7 @@ const rulesByModel: ReadonlyMap<string, AnyRules> = new Map<string, AnyRules>([
       status: checkDeploymentStatusUpdate,
     }),
   ],
+  ['Job', rules<Job>({ create: checkJob, update: checkJobUpdate, status: checkJobStatusUpdate })],
   [
     'ReplicaSet',
     rules<ReplicaSet>({

@@ -162,7 +162,9 @@ function hasProgressed(before: DeploymentStatus, now: DeploymentStatus): boolean
   );
 }
 
-/** When it will have taken too long, in ms from now; `undefined`: it has nothing to do, or has taken too long already. */
+/**
+ * When it will have taken too long, in ms from now; `undefined`: it has nothing to do, or has taken too long already.
+ */
 export function progressDeadlineInMs(
   deployment: Deployment,
   conditions: Conditions | undefined,

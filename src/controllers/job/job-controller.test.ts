@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startControlWorld } from '../../../test/support/control-world.ts';
+import type { Job, JobSpec } from '../../api/gen/types.ts';
+import { resources } from '../../api/resources.ts';
+import { hasReason } from '../../base/status-error.ts';
+
+const ref = { namespace: 'default', name: 'task' };
+
+async function setUp(seed: string, image: string, spec: Partial<JobSpec> = {}, restartPolicy = 'Never') {
+  const world = await startControlWorld(seed);
+  const { client, never, clock } = world;
+  const template = { spec: { restartPolicy, containers: [{ name: 'c', image }] } };
+  const job = { metadata: { name: 'task' }, spec: { template, ...spec } };
+  await client.create(resources.jobs, { namespace: 'default' }, job, never);
+  await clock.advance(0);
+  const get = (): Promise<Job> => client.get(resources.jobs, ref, never);
+  return {
+    ...world,
+    get,
+    async patch(body: object): Promise<void> {
+      await client.patch(resources.jobs, ref, { type: 'merge', body }, never);
+      await clock.advance(0);
+    },
+    async conditions(): Promise<readonly string[]> {
+      const { conditions = [] } = (await get()).status ?? {};
+      return conditions.map(
+        ({ type, status, reason, message }) => `${type}=${status} ${reason ?? ''}: ${message ?? ''}`,
+      );
+    },
+  };
+}
+
+test('a job is complete when its pod has succeeded; the pod stays, and is free to go', async () => {
+  const world = await setUp('job-one', 'succeeds');
+  const [pod] = await world.pods();
+  const { metadata, spec } = await world.get();
+  assert.deepEqual(pod?.metadata?.finalizers, ['batch.kubernetes.io/job-tracking']);
+  const labels = {
+    'job-name': 'task',
+    'batch.kubernetes.io/job-name': 'task',
+    'controller-uid': metadata?.uid,
+    'batch.kubernetes.io/controller-uid': metadata?.uid,
+  };
+  assert.deepEqual(pod.metadata.labels, labels);
+  assert.deepEqual(spec?.selector, { matchLabels: { 'batch.kubernetes.io/controller-uid': metadata?.uid } });
+  await world.live(2);
+  const { status } = await world.get();
+  const { conditions: _conditions, startTime, completionTime, ...counts } = status ?? {};
+  assert.deepEqual(counts, { succeeded: 1, ready: 0, terminating: 0, uncountedTerminatedPods: {} });
+  assert.deepEqual([startTime, completionTime], ['2026-01-01T00:00:00Z', '2026-01-01T00:00:00Z']);
+  assert.deepEqual(await world.conditions(), [
+    'SuccessCriteriaMet=True CompletionsReached: Reached expected number of succeeded pods',
+    'Complete=True CompletionsReached: Reached expected number of succeeded pods',
+  ]);
+  const [done] = await world.pods();
+  assert.deepEqual([done?.metadata?.finalizers, done?.status?.phase], [undefined, 'Succeeded']);
+  const name = pod.metadata.name ?? '';
+  assert.deepEqual(await world.eventsOf('task'), [`SuccessfulCreate Created pod: ${name}`, 'Completed Job completed']);
+  await world.close();
+});
+
+test('no more pods at once than parallelism says, nor more than completions are left', async () => {
+  const world = await setUp('job-parallel', 'succeeds', { completions: 5, parallelism: 2 });
+  const active: number[] = [];
+  for (let second = 0; second < 6; second++) {
+    active.push((await world.get()).status?.active ?? 0);
+    await world.live(1);
+  }
+  assert.deepEqual(active, [2, 2, 1, 0, 0, 0]);
+  assert.equal((await world.get()).status?.succeeded, 5);
+  await world.close();
+});
+
+test('after each failure it waits longer, and gives up after the backoff limit', async () => {
+  const world = await setUp('job-backoff', 'fails', { backoffLimit: 3 });
+  const atSeconds: number[] = [];
+  let known = 0;
+  for (let second = 0; second < 120; second++) {
+    const { length } = await world.pods();
+    if (length > known) atSeconds.push(second);
+    known = length;
+    await world.live(1);
+  }
+  assert.deepEqual(atSeconds, [0, 10, 30, 70]); // 10, 20 and 40 s after the one before
+  const { status } = await world.get();
+  assert.deepEqual([status?.failed, status?.active, status?.completionTime], [4, undefined, undefined]);
+  const reached = 'BackoffLimitExceeded: Job has reached the specified backoff limit';
+  assert.deepEqual(await world.conditions(), [`FailureTarget=True ${reached}`, `Failed=True ${reached}`]);
+  assert.ok(
+    (await world.eventsOf('task')).includes('BackoffLimitExceeded Job has reached the specified backoff limit'),
+  );
+  await world.close();
+});
+
+test('past its deadline the job ends its pods, and has failed when they have ended', async () => {
+  const world = await setUp('job-deadline', 'good', { activeDeadlineSeconds: 30 });
+  await world.live(29);
+  assert.deepEqual(await world.conditions(), []);
+  await world.runPods();
+  await world.clock.advance(1_000);
+  const late = 'DeadlineExceeded: Job was active longer than specified deadline';
+  assert.deepEqual(await world.conditions(), [`FailureTarget=True ${late}`]);
+  await world.live(2);
+  assert.deepEqual(await world.conditions(), [`FailureTarget=True ${late}`, `Failed=True ${late}`]);
+  assert.equal((await world.pods()).length, 0);
+  assert.equal((await world.get()).status?.failed, 1);
+  await world.close();
+});
+
+test('restarts within a pod count against the limit, too', async () => {
+  const world = await setUp('job-restarts', 'good', { backoffLimit: 2 }, 'OnFailure');
+  await world.live(1);
+  const [pod] = await world.pods();
+  const container = { name: 'c', image: '', imageID: '', ready: false, restartCount: 1 };
+  const name = pod?.metadata?.name ?? '';
+  await world.setStatus(name, { containerStatuses: [container] });
+  await world.live(1);
+  assert.deepEqual(await world.conditions(), []);
+  await world.setStatus(name, { containerStatuses: [{ ...container, restartCount: 2 }] });
+  await world.live(3);
+  assert.match((await world.conditions())[1] ?? '', /^Failed=True BackoffLimitExceeded/);
+  await world.close();
+});
+
+test('the failure policy decides by exit code and condition', async () => {
+  const rules = [
+    { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
+    { action: 'FailJob', onExitCodes: { operator: 'In', values: [42], containerName: 'c' } },
+  ];
+  const world = await setUp('job-policy', 'good', { backoffLimit: 1, podFailurePolicy: { rules } });
+  await world.live(1);
+  const fail = async (status: object): Promise<string> => {
+    const active = (await world.livePods()).find((pod) => pod.status?.phase === 'Running');
+    const name = active?.metadata?.name ?? '';
+    await world.setStatus(name, { phase: 'Failed', ...status });
+    await world.live(15);
+    return name;
+  };
+  await fail({ conditions: [{ type: 'DisruptionTarget', status: 'True' }] });
+  await fail({ conditions: [{ type: 'DisruptionTarget', status: 'True' }] });
+  assert.equal((await world.get()).status?.failed, undefined);
+  const terminated = { exitCode: 42, reason: 'Error' };
+  const containerStatuses = [
+    { name: 'c', image: '', imageID: '', ready: false, restartCount: 0, state: { terminated } },
+  ];
+  const name = await fail({ containerStatuses });
+  const text = `Container c for pod default/${name} failed with exit code 42 matching FailJob rule at index 1`;
+  assert.equal((await world.conditions())[1], `Failed=True PodFailurePolicy: ${text}`);
+  await world.close();
+});
+
+test('suspended, it has no pods and no time runs; resumed, it starts anew', async () => {
+  const world = await setUp('job-suspend', 'good', { suspend: true });
+  await world.live(5);
+  assert.deepEqual([(await world.pods()).length, (await world.get()).status?.startTime], [0, undefined]);
+  assert.deepEqual(await world.conditions(), ['Suspended=True JobSuspended: Job suspended']);
+  await world.patch({ spec: { suspend: false } });
+  await world.live(1);
+  assert.equal((await world.get()).status?.startTime, '2026-01-01T00:00:05Z');
+  assert.deepEqual(await world.conditions(), ['Suspended=False JobResumed: Job resumed']);
+  await world.patch({ spec: { suspend: true } });
+  await world.live(2);
+  assert.deepEqual([(await world.pods()).length, (await world.get()).status?.failed], [0, 1]);
+  await world.close();
+});
+
+test('a finished job is deleted after its time to live, with its pods', async () => {
+  const world = await setUp('job-ttl', 'succeeds', { ttlSecondsAfterFinished: 20 });
+  await world.live(15);
+  assert.equal((await world.get()).status?.succeeded, 1);
+  await world.live(10);
+  await assert.rejects(world.get(), (error) => hasReason(error, 'NotFound'));
+  assert.equal((await world.pods()).length, 0);
+  await world.close();
+});
+
+test('pods of a job that is deleted can go, also those that nobody counts any more', async () => {
+  const world = await setUp('job-delete', 'good', { parallelism: 2, completions: 2 });
+  await world.live(1);
+  await world.client.delete(resources.jobs, ref, { propagationPolicy: 'Background' }, world.never);
+  await world.live(3);
+  assert.equal((await world.pods()).length, 0);
+  await world.close();
+});
+
+test('a controller that starts again counts each pod once', async () => {
+  const world = await setUp('job-restart', 'succeeds', { completions: 6, parallelism: 3 });
+  for (let round = 0; round < 6; round++) {
+    await world.runPods();
+    await world.restartControllers();
+  }
+  await world.live(3);
+  const { status } = await world.get();
+  assert.deepEqual([status?.succeeded, status?.failed, (await world.pods()).length], [6, undefined, 6]);
+  await world.close();
+});
