@@ -261,11 +261,16 @@ export class Kubelet {
       await scope.close();
       await Promise.allSettled([limit]);
     }
-    const sandboxes = await runtime.listPodSandboxes({}, signal);
-    const left = sandboxes.filter(({ state }) => state === 'ready');
-    if (left.length > 0) log.warn('podsKilledAtShutdown', { count: left.length });
-    for (const result of await Promise.allSettled(left.map(({ id }) => runtime.stopPodSandbox(id, signal)))) {
-      if (result.status === 'rejected') log.warn('podNotKilledAtShutdown', { error: messageOf(result.reason) });
+    try {
+      const sandboxes = await runtime.listPodSandboxes({}, signal);
+      const left = sandboxes.filter(({ state }) => state === 'ready');
+      if (left.length > 0) log.warn('podsKilledAtShutdown', { count: left.length });
+      for (const result of await Promise.allSettled(left.map(({ id }) => runtime.stopPodSandbox(id, signal)))) {
+        if (result.status === 'rejected') log.warn('podNotKilledAtShutdown', { error: messageOf(result.reason) });
+      }
+    } catch (error) {
+      if (signal.aborted || !(error instanceof StatusError)) throw error;
+      log.warn('podsNotKilledAtShutdown', { error: error.message }); // the runtime is away, and its pods are its own
     }
   }
 

@@ -152,6 +152,10 @@ export class PodSync {
     const leftCount = aliveContainers(after).length;
     if (leftCount > 0)
       throw new StatusError('InternalError', `${leftCount} containers of ${pod.metadata?.name} still run`);
+    // The start of one that has not begun to run may yet be under way, in a runtime that answers late.
+    for (const { id, state } of after.containers) {
+      if (state === 'created') await context.runtime.removeContainer(id, signal);
+    }
     prober.removePod(podUid);
     if (ending.cause === 'shutdown') return;
     await this.#volumes.remove(podUid);

@@ -26,6 +26,7 @@ async function failureOf(seed: string, disarmed: ReadonlySet<string>): Promise<s
 
 const sites = [
   ...simVerbs.flatMap((verb) => [`cri.${verb}.lostRequest`, `cri.${verb}.lostReply`]),
+  'cri.startContainer.late',
   'cri.stopContainer.hung',
   'cri.pullImage.slow',
   ...['kubelet', 'informer'].flatMap((client) =>
