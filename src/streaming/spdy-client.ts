@@ -37,7 +37,7 @@ export async function dialRemoteCommand(
     // Nothing is written to these. Ended on this side, they just end when the server, which is through, resets all.
     const openOutput = async (streamtype: string): Promise<SpdyStream> => {
       const stream = await open(streamtype);
-      await stream.end();
+      await stream.end().catch(() => {}); // a short command may be over, and the server gone
       return stream;
     };
     const errors = await openOutput('error');
@@ -45,10 +45,13 @@ export async function dialRemoteCommand(
     const stdout = request.stdout ? await openOutput('stdout') : undefined;
     const stderr = request.stderr && !request.tty ? await openOutput('stderr') : undefined;
     const resize = request.tty ? await open('resize') : undefined;
-    if (stdin !== undefined) scope.start((inner) => pump(untilAborted(streams.stdin ?? [], inner), stdin));
-    if (resize !== undefined) scope.start((inner) => pump(sizes(streams.resize ?? [], inner), resize));
-    const outputs = [drain(stdout, streams.stdout), drain(stderr, streams.stderr)];
-    const [text] = await Promise.all([textOf(errors.incoming), ...outputs]);
+    const send = (target: SpdyStream, source: (inner: AbortSignal) => AsyncIterable<Uint8Array>): void =>
+      scope.start(async (inner) => void (await pump(source(inner), target)));
+    if (stdin !== undefined) send(stdin, (inner) => untilAborted(streams.stdin ?? [], inner));
+    if (resize !== undefined) send(resize, (inner) => sizes(streams.resize ?? [], inner));
+    const outcome = textOf(errors.incoming);
+    const outputs = [drain(stdout, streams.stdout, outcome), drain(stderr, streams.stderr, outcome)];
+    const [text] = await Promise.all([outcome, ...outputs]);
     return exitCodeOf(text);
   });
 }
@@ -70,8 +73,7 @@ export async function dialPortForward(
     const data = await connection.open({ ...headers, streamtype: 'data' });
     let sentAll = false;
     scope.start(async (inner) => {
-      await pump(untilAborted(stream.incoming, inner), data);
-      sentAll = true;
+      sentAll = await pump(untilAborted(stream.incoming, inner), data);
     });
     const receive = async (): Promise<void> => {
       for await (const bytes of data.incoming) await stream.write(bytes);
@@ -85,10 +87,18 @@ export async function dialPortForward(
 
 const forwardPrefix = /^error forwarding port \d+ to pod \S*, uid \S*: /;
 
-/** A pump that fails aborts the rest: what it could not send is its own reason, or the connection's end. */
-async function pump(source: AsyncIterable<Uint8Array>, target: SpdyStream): Promise<void> {
-  for await (const bytes of source) await target.write(bytes);
-  await target.end();
+/**
+ * Whether all was sent. A server that takes no more input says on its error stream why; one that is lost ends that
+ * stream with an error.
+ */
+async function pump(source: AsyncIterable<Uint8Array>, target: SpdyStream): Promise<boolean> {
+  const isSent = (sending: Promise<void>): Promise<boolean> =>
+    sending.then(
+      () => true,
+      () => false,
+    );
+  for await (const bytes of source) if (!(await isSent(target.write(bytes)))) return false;
+  return await isSent(target.end());
 }
 
 async function* sizes(
@@ -100,18 +110,38 @@ async function* sizes(
   }
 }
 
-async function drain(stream: SpdyStream | undefined, write: RemoteStreams['stdout']): Promise<void> {
+async function drain(
+  stream: SpdyStream | undefined,
+  write: RemoteStreams['stdout'],
+  outcome: Promise<string>,
+): Promise<void> {
   if (stream === undefined) return;
-  for await (const bytes of stream.incoming) await write?.(bytes);
+  for await (const bytes of upTo(stream.incoming, outcome)) await write?.(bytes);
+}
+
+/** The server tells the outcome after all output: when it is there, it does not matter how the connection ends. */
+async function* upTo(
+  incoming: AsyncIterable<Uint8Array>,
+  outcome: Promise<string>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* incoming;
+  } catch {
+    await outcome; // which fails where there is none
+  }
 }
 
 async function textOf(incoming: AsyncIterable<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
-  for await (const bytes of incoming) {
-    sizeBytes += bytes.length;
-    if (sizeBytes > textBytesMax) break;
-    chunks.push(bytes);
+  try {
+    for await (const bytes of incoming) {
+      sizeBytes += bytes.length;
+      if (sizeBytes > textBytesMax) break;
+      chunks.push(bytes);
+    }
+  } catch (error) {
+    if (chunks.length === 0) throw error; // else what was said is what counts: it comes in one piece
   }
   return Buffer.concat(chunks).toString('utf8').trim();
 }
