@@ -16,8 +16,20 @@ export interface CgroupLimits {
   remove(): void;
 }
 
-export function hasLimits(resources: LinuxContainerResources): boolean {
+const cpuSharesMin = 2; // of who asks for nothing
+
+export function wantsCgroup(resources: LinuxContainerResources): boolean {
+  return hasLimits(resources) || (resources.cpuShares ?? 0) > cpuSharesMin;
+}
+
+function hasLimits(resources: LinuxContainerResources): boolean {
   return (resources.memoryLimitBytes ?? 0) > 0 || (resources.cpuQuota ?? 0) > 0;
+}
+
+/** What a user should know when there is no cgroup. */
+export function unlimitedText(resources: LinuxContainerResources, reason: string): string {
+  const field = hasLimits(resources) ? 'resources.limits are' : 'resources.requests.cpu is';
+  return `${field} not enforced: ${reason}`;
 }
 
 /** Resolves to the reason when this machine's cgroups (v1 or v2) are not ours to write to. */
@@ -52,12 +64,13 @@ function makeV1(id: string, resources: LinuxContainerResources, made: string[]):
     fs.writeFileSync(path.join(directory, 'memory.limit_in_bytes'), String(resources.memoryLimitBytes));
     oomFiles.push(path.join(directory, 'memory.oom_control'));
   }
-  if ((resources.cpuQuota ?? 0) > 0) {
+  const { cpuShares = cpuSharesMin, cpuQuota = 0, cpuPeriod = 100_000 } = resources;
+  if (cpuQuota > 0 || cpuShares > cpuSharesMin) {
     const directory = makeDirectory(path.join(root, 'cpu', prefix + id), made);
-    fs.writeFileSync(path.join(directory, 'cpu.cfs_period_us'), String(resources.cpuPeriod ?? 100_000));
-    fs.writeFileSync(path.join(directory, 'cpu.cfs_quota_us'), String(resources.cpuQuota));
-    if (resources.cpuShares !== undefined) {
-      fs.writeFileSync(path.join(directory, 'cpu.shares'), String(resources.cpuShares));
+    fs.writeFileSync(path.join(directory, 'cpu.shares'), String(cpuShares));
+    if (cpuQuota > 0) {
+      fs.writeFileSync(path.join(directory, 'cpu.cfs_period_us'), String(cpuPeriod));
+      fs.writeFileSync(path.join(directory, 'cpu.cfs_quota_us'), String(cpuQuota));
     }
   }
   return oomFiles;
@@ -73,10 +86,15 @@ function makeV2(id: string, resources: LinuxContainerResources, made: string[]):
     fs.writeFileSync(path.join(directory, 'memory.max'), String(resources.memoryLimitBytes));
     fs.writeFileSync(path.join(directory, 'memory.swap.max'), '0');
   }
-  if ((resources.cpuQuota ?? 0) > 0) {
-    fs.writeFileSync(path.join(directory, 'cpu.max'), `${resources.cpuQuota} ${resources.cpuPeriod ?? 100_000}`);
-  }
+  const { cpuShares = cpuSharesMin, cpuQuota = 0, cpuPeriod = 100_000 } = resources;
+  if (cpuQuota > 0) fs.writeFileSync(path.join(directory, 'cpu.max'), `${cpuQuota} ${cpuPeriod}`);
+  fs.writeFileSync(path.join(directory, 'cpu.weight'), String(cpuWeightOf(cpuShares)));
   return [path.join(directory, 'memory.events')];
+}
+
+/** From 2..262144 to 1..10000, as runc does. */
+function cpuWeightOf(shares: number): number {
+  return Math.trunc(1 + ((Math.min(Math.max(shares, 2), 262_144) - 2) * 9_999) / 262_142);
 }
 
 function makeDirectory(directory: string, made: string[]): string {

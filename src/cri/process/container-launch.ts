@@ -22,7 +22,7 @@ export interface LaunchContext {
   readonly cgroupProcsFiles: readonly string[];
 }
 
-/** Merges image, container and pod into what a launcher needs. Refuses what this runtime cannot do. */
+/** Merges image, container and pod into what a launcher needs. `enforcement.ts` has refused what cannot be done. */
 export function containerLaunch(
   id: string,
   podSandboxId: string,
@@ -32,10 +32,6 @@ export function containerLaunch(
   context: LaunchContext,
 ): ContainerLaunch {
   const { securityContext } = config;
-  const [unsupported] = unsupportedOf(config);
-  if (unsupported !== undefined) {
-    throw new StatusError('BadRequest', `${unsupported} is not supported by the process runtime`);
-  }
   const argv = commandOf(config, image);
   if (argv.length === 0) throw new StatusError('BadRequest', `no command specified for image ${image.name}`);
   const isRoot = process.getuid?.() === 0;
@@ -54,7 +50,7 @@ export function containerLaunch(
     workingDir: config.workingDir || image.config.workingDir || '/',
     imageMounts,
     mounts: [...(context.resolvConf === undefined ? [] : [context.resolvConf]), ...config.mounts],
-    user: isWholeRoot || securityContext.runAsUser !== undefined ? user : undefined,
+    user: isWholeRoot ? user : undefined,
     noNewPrivs: securityContext.noNewPrivs,
     capabilities: isWholeRoot ? capabilitiesOf(securityContext) : undefined,
     oomScoreAdj: config.resources.oomScoreAdj,
@@ -63,32 +59,6 @@ export function containerLaunch(
     stdinOpen: config.stdin,
     tty: config.tty,
   };
-}
-
-/** What this runtime cannot give, and without which the container might do harm or not work: it is refused. */
-function unsupportedOf({ securityContext, mounts }: ContainerConfig): readonly string[] {
-  const { privileged, seccompProfile, appArmorProfile, procMount } = securityContext;
-  return [
-    ...(privileged ? ['securityContext.privileged: true'] : []),
-    ...(seccompProfile === 'Localhost' ? ['securityContext.seccompProfile: Localhost'] : []),
-    ...(appArmorProfile === 'Localhost' ? ['securityContext.appArmorProfile: Localhost'] : []),
-    ...(procMount === undefined ? [] : [`securityContext.procMount: ${procMount}`]),
-    ...(mounts.some(({ propagation }) => propagation === 'bidirectional') ? ['mountPropagation: Bidirectional'] : []),
-  ];
-}
-
-/** What this runtime does not carry out, though the container runs as well without: its user is told. */
-export function unenforcedOf({ securityContext, mounts }: ContainerConfig): readonly string[] {
-  const { seccompProfile, appArmorProfile, seLinuxOptions } = securityContext;
-  const fields = [
-    ...(seccompProfile === undefined ? [] : [`securityContext.seccompProfile: ${seccompProfile}`]),
-    ...(appArmorProfile === undefined ? [] : [`securityContext.appArmorProfile: ${appArmorProfile}`]),
-    ...(seLinuxOptions === undefined ? [] : ['securityContext.seLinuxOptions']),
-    ...(mounts.some(({ propagation }) => propagation === 'hostToContainer')
-      ? ['mountPropagation: HostToContainer']
-      : []),
-  ];
-  return fields.map((field) => `${field} is not enforced by the process runtime`);
 }
 
 /** Kubernetes' rule: `command` replaces ENTRYPOINT and drops CMD, `args` replaces CMD. */

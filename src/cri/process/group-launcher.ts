@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Clock } from '../../base/clock.ts';
-import { StatusError, invariant } from '../../base/status-error.ts';
+import { invariant } from '../../base/status-error.ts';
 import type { CommandFailure } from '../start-error.ts';
 import { boundedOutput } from './bounded-output.ts';
 import { FifoPool } from './fifo-pool.ts';
@@ -30,9 +30,6 @@ import { spawnOnTerminal, terminalVariables, type Program, type SpawnedProcess }
 import { within } from './within.ts';
 
 const execDrainMsMax = 100; // as in NamespaceLauncher
-
-/** The kubelet mounts these into every container; an app that does not look for them does not miss them. */
-const droppableMounts = ['/etc/hosts', '/dev/termination-log', '/var/run/secrets/kubernetes.io/serviceaccount'];
 
 export interface GroupLauncherOptions {
   readonly directory: string;
@@ -75,31 +72,7 @@ export class GroupLauncher implements Launcher {
 
   async closeSandbox(): Promise<void> {}
 
-  async prepare(launch: ContainerLaunch): Promise<readonly string[]> {
-    const impossible = launch.mounts.filter((mount) => !droppableMounts.includes(mount.containerPath));
-    const [first] = impossible;
-    if (first !== undefined) {
-      throw new StatusError(
-        'BadRequest',
-        `volumeMounts: ${first.containerPath}: mounting needs Linux namespaces, which are not available here: ${this.isolation.reason}`,
-      );
-    }
-    const { user } = launch;
-    if (user !== undefined && process.getuid?.() !== 0 && user.uid !== os.userInfo().uid) {
-      throw new StatusError('BadRequest', `securityContext.runAsUser: ${user.uid}: only root can run as another user`);
-    }
-    if (launch.readonlyRoot) {
-      throw new StatusError(
-        'BadRequest',
-        'securityContext.readOnlyRootFilesystem: the process runtime can do this only with Linux namespaces',
-      );
-    }
-    const hasSetpriv = findTool('setpriv') !== '';
-    if (launch.noNewPrivs && !hasSetpriv) {
-      return ['securityContext.allowPrivilegeEscalation: false is not enforced: setpriv is not installed'];
-    }
-    return [];
-  }
+  async prepare(): Promise<void> {}
 
   async start(launch: ContainerLaunch): Promise<StartOutcome> {
     const outcome = await this.#spawn(launch, launch.argv, launch);

@@ -117,10 +117,10 @@ export interface Launcher {
   openSandbox(id: string, config: PodSandboxConfig, signal: AbortSignal): Promise<readonly string[]>;
   closeSandbox(id: string): Promise<void>;
   /**
-   * Writes what `start` needs, so that starting itself is short. Refuses what this launcher cannot do; resolves to
-   * what the user should know of what it will not do.
+   * Writes what `start` needs, so that starting itself is short. What it cannot do was refused before, by
+   * `enforcement.ts`.
    */
-  prepare(launch: ContainerLaunch, signal: AbortSignal): Promise<readonly string[]>;
+  prepare(launch: ContainerLaunch, signal: AbortSignal): Promise<void>;
   start(launch: ContainerLaunch, signal: AbortSignal): Promise<StartOutcome>;
   exec(request: ExecRequest, signal: AbortSignal): Promise<ExecOutcome>;
   /** Starts a command with streams of its own; it ends by itself, or with its container. */

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { readJsonFile, writeJsonFile } from './json-file.ts';
-import type { ProcessIdentity } from './records.ts';
+import type { ContainerRecord, ProcessIdentity } from './records.ts';
 
 const endMsMax = 5_000; // for a killed process to be gone
 const lookMs = 10;
@@ -44,6 +44,21 @@ export async function endLeftoverLauncher(stateDir: string, clock: Clock, signal
 export async function rememberLauncher(stateDir: string, pid: number): Promise<void> {
   const identity = processIdentity(pid);
   if (identity !== undefined) await writeJsonFile(launcherFile(stateDir), identity);
+}
+
+/** When it really ended nobody saw: not before it last said something. */
+export function endedState(record: ContainerRecord): Extract<ContainerRecord['state'], { kind: 'exited' }> {
+  if (record.state.kind === 'exited') return record.state;
+  const startedWallMs = record.state.kind === 'running' ? record.state.startedWallMs : record.createdWallMs;
+  const logWallMs = fs.statSync(record.logFile, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  return {
+    kind: 'exited',
+    startedWallMs,
+    finishedWallMs: Math.max(startedWallMs, Math.floor(logWallMs)),
+    exitCode: 137,
+    reason: 'Error',
+    message: '',
+  };
 }
 
 function launcherFile(stateDir: string): string {

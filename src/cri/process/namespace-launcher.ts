@@ -185,23 +185,10 @@ export class NamespaceLauncher implements Launcher {
     this.#sandboxes.close(id);
   }
 
-  async prepare(launch: ContainerLaunch): Promise<readonly string[]> {
+  async prepare(launch: ContainerLaunch): Promise<void> {
     const hasOwnName = this.#sandboxes.enterFlags(launch.podSandboxId).includes('--uts');
     invariant(hasOwnName || launch.hostname === '', `${launch.id} would rename this machine to ${launch.hostname}`);
-    if (this.#as === 'user' && launch.user !== undefined && launch.user.uid !== 0) {
-      throw new StatusError(
-        'BadRequest',
-        `securityContext.runAsUser: ${launch.user.uid}: the process runtime can run as another user only when it is root`,
-      );
-    }
-    if (launch.readonlyRoot && this.#mode.files !== 'overlay') {
-      throw new StatusError(
-        'BadRequest',
-        'securityContext.readOnlyRootFilesystem: the process runtime can do this only as root on an overlay',
-      );
-    }
     this.#roots.make(launch);
-    return [];
   }
 
   async start(launch: ContainerLaunch): Promise<StartOutcome> {

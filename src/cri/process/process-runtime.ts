@@ -27,20 +27,22 @@ import {
 } from '../runtime.ts';
 import { execErrorText, type CommandFailure } from '../start-error.ts';
 import { makeApplets } from './applets.ts';
-import { hasLimits, makeCgroup, removeCgroup, type CgroupLimits } from './cgroups.ts';
+import { makeCgroup, removeCgroup, unlimitedText, wantsCgroup, type CgroupLimits } from './cgroups.ts';
 import { attachStreams } from './attachers.ts';
-import { containerLaunch, unenforcedOf } from './container-launch.ts';
+import { containerLaunch } from './container-launch.ts';
+import { noticesOf, refusalOf, sandboxNoticesOf, sandboxRefusalOf, type Permissions } from './enforcement.ts';
 import { HostPorts } from './host-ports.ts';
 import { ProcessImages, type ResolvedImage } from './images.ts';
 import { joinStreams } from './join-streams.ts';
 import type { ContainerLaunch, ExecTarget, Isolation, Launcher } from './launcher.ts';
-import { endLeftover, endLeftoverLauncher } from './leftovers.ts';
+import { endedState, endLeftover, endLeftoverLauncher } from './leftovers.ts';
 import { LogClock } from './log-clock.ts';
 import { openLauncher, type LauncherChoice } from './open-launcher.ts';
 import { ProcessContainer, type ProcessContainerDeps } from './process-container.ts';
 import { runWithStreams, type StreamDeps } from './process-streams.ts';
 import { Records, type ContainerRecord, type SandboxRecord } from './records.ts';
-import { refuseImpossibleSandbox, resolvConfTarget, resolvConfText } from './sandbox-files.ts';
+import { resolvConfTarget, resolvConfText } from './sandbox-files.ts';
+import { findTool } from './shell-tools.ts';
 import { stopSignalNumber } from './stop-signal.ts';
 import { systemErrorsTold } from './system-errors.ts';
 
@@ -52,12 +54,13 @@ export interface ProcessRuntimeDeps {
   readonly log: Log;
 }
 
-/** What a user should know about a container: something in its description that is not carried out here. */
+/** What a user should know about a pod: something in its description that is not carried out here. */
 export interface ContainerNotice {
   readonly podNamespace: string;
   readonly podName: string;
   readonly podUid: string;
-  readonly containerName: string;
+  /** `undefined`: it is about the pod as a whole. */
+  readonly containerName: string | undefined;
   readonly message: string;
 }
 
@@ -172,7 +175,8 @@ export class ProcessRuntime implements ContainerRuntime {
 
   async #runPodSandbox(config: PodSandboxConfig, signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
-    refuseImpossibleSandbox(config, this.isolation);
+    const refusal = sandboxRefusalOf(config, this.#permissions);
+    if (refusal !== undefined) throw new StatusError('BadRequest', refusal);
     const id = randomHex(this.#deps.entropy, 32);
     const ips = await this.#launcher.openSandbox(id, config, signal);
     const networkMode = ips.length === 0 ? 'node' : config.namespaces.network;
@@ -191,6 +195,9 @@ export class ProcessRuntime implements ContainerRuntime {
       this.#hostPorts.close(id);
       await this.#launcher.closeSandbox(id);
       throw error;
+    }
+    if (config.metadata.attempt === 0) {
+      for (const message of sandboxNoticesOf(config, this.#permissions)) this.#notice(undefined, config, message);
     }
     return id;
   }
@@ -482,9 +489,11 @@ export class ProcessRuntime implements ContainerRuntime {
     image: ResolvedImage,
     signal: AbortSignal,
   ): Promise<Prepared> {
+    const refusal = refusalOf(config, this.#permissions);
+    if (refusal !== undefined) throw new StatusError('BadRequest', refusal);
     if (image.isBusybox) this.#applets ??= makeApplets(path.join(this.#options.stateDir, 'applets'));
     const target = this.isolation.kind === 'none' ? undefined : resolvConfTarget();
-    const cgroup = hasLimits(config.resources) ? makeCgroup(id, config.resources) : undefined;
+    const cgroup = wantsCgroup(config.resources) ? makeCgroup(id, config.resources) : undefined;
     const limits = typeof cgroup === 'string' ? undefined : cgroup;
     try {
       const launch = containerLaunch(id, podSandboxId, config, sandboxConfig, image, {
@@ -497,10 +506,13 @@ export class ProcessRuntime implements ContainerRuntime {
             : { hostPath: this.#resolvConfFile(podSandboxId), containerPath: target, readonly: false },
         cgroupProcsFiles: limits?.procsFiles ?? [],
       });
-      const notices = await this.#launcher.prepare(launch, signal);
-      if (typeof cgroup === 'string')
-        this.#notice(config, sandboxConfig, `resources.limits are not enforced: ${cgroup}`);
-      for (const message of [...unenforcedOf(config), ...notices]) this.#notice(config, sandboxConfig, message);
+      await this.#launcher.prepare(launch, signal);
+      // For the first instance only: the next ones are made of the same description.
+      if (config.metadata.attempt === 0) {
+        const unlimited = typeof cgroup === 'string' ? [unlimitedText(config.resources, cgroup)] : [];
+        const messages = [...unlimited, ...noticesOf(config, this.#permissions)];
+        for (const message of messages) this.#notice(config.metadata.name, sandboxConfig, message);
+      }
       return { launch, cgroup: limits };
     } catch (error) {
       limits?.remove();
@@ -508,11 +520,14 @@ export class ProcessRuntime implements ContainerRuntime {
     }
   }
 
-  /** Told for the first instance only: the next ones are made of the same description. */
-  #notice(config: ContainerConfig, sandbox: PodSandboxConfig, message: string): void {
-    if (config.metadata.attempt > 0) return;
+  get #permissions(): Permissions {
+    const hasSetpriv = findTool('setpriv') !== '';
+    return { isolation: this.isolation, uid: process.getuid?.(), hasSetpriv };
+  }
+
+  #notice(containerName: string | undefined, sandbox: PodSandboxConfig, message: string): void {
     const { namespace: podNamespace, name: podName, uid: podUid } = sandbox.metadata;
-    const notice = { podNamespace, podName, podUid, containerName: config.metadata.name, message };
+    const notice = { podNamespace, podName, podUid, containerName, message };
     if (this.#options.onNotice !== undefined) this.#options.onNotice(notice);
     else this.#deps.log.warn('containerNotice', notice);
   }
@@ -565,21 +580,6 @@ export class ProcessRuntime implements ContainerRuntime {
 function sandboxStatus({ id, config, createdWallMs, state, ips, networkMode }: SandboxRecord): PodSandboxStatus {
   const { metadata, labels, annotations } = config;
   return { id, metadata, state, createdWallMs, ips, networkMode, labels, annotations };
-}
-
-/** When it really ended nobody saw: not before it last said something. */
-function endedState(record: ContainerRecord): Extract<ContainerRecord['state'], { kind: 'exited' }> {
-  if (record.state.kind === 'exited') return record.state;
-  const startedWallMs = record.state.kind === 'running' ? record.state.startedWallMs : record.createdWallMs;
-  const logWallMs = fs.statSync(record.logFile, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  return {
-    kind: 'exited',
-    startedWallMs,
-    finishedWallMs: Math.max(startedWallMs, Math.floor(logWallMs)),
-    exitCode: 137,
-    reason: 'Error',
-    message: '',
-  };
 }
 
 function replaceLink(target: string, link: string): void {

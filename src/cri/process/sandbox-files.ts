@@ -1,25 +1,8 @@
 import fs from 'node:fs';
-import { StatusError } from '../../base/status-error.ts';
-import type { DnsConfig, PodSandboxConfig } from '../runtime.ts';
-import type { Isolation } from './launcher.ts';
+import type { DnsConfig } from '../runtime.ts';
 
 const resolvConfFile = '/etc/resolv.conf';
 const systemdResolvConfFile = '/run/systemd/resolve/resolv.conf';
-
-/** Refuses what a pod asks for and this runtime cannot give. Names the field of the pod. */
-export function refuseImpossibleSandbox(config: PodSandboxConfig, isolation: Isolation): void {
-  const refuse = (text: string): never => {
-    throw new StatusError('BadRequest', `${text} is not supported by the process runtime`);
-  };
-  if (isolation.kind !== 'none' && config.namespaces.pid === 'node') refuse('hostPID: true');
-  if (config.namespaces.pid === 'pod') refuse('shareProcessNamespace: true');
-  const hasOwnNetwork = isolation.network === 'namespace' && config.namespaces.network !== 'node';
-  for (const { hostPort, containerPort, protocol } of config.portMappings) {
-    if (hostPort === 0 || (hostPort === containerPort && !hasOwnNetwork)) continue;
-    if (hasOwnNetwork && protocol === 'TCP') continue;
-    refuse(`hostPort: ${hostPort} for containerPort ${containerPort}/${protocol}`);
-  }
-}
 
 /** The pod's resolv.conf. A resolver on the machine's loopback cannot be reached from a network of its own. */
 export function resolvConfText(dns: DnsConfig | undefined, hasOwnNetwork: boolean): string {
