@@ -2,13 +2,14 @@
 import type { Pod } from '../api/gen/types.ts';
 import type { HttpRequest, HttpResponse } from '../base/http.ts';
 import { StatusError, messageOf } from '../base/status-error.ts';
-import type { RuntimeContainerStatus } from '../cri/runtime.ts';
-import type { NodeContext } from './node-context.ts';
+import type { ContainerRuntime, RuntimeContainerStatus } from '../cri/runtime.ts';
 import { findContainer, podUidOf } from './pod-names.ts';
 import type { RemoteCommandOptions, StreamServer } from './stream-server.ts';
 
 export interface NodeStreamsDeps {
-  readonly context: Pick<NodeContext, 'runtime'>;
+  readonly context: {
+    readonly runtime: Pick<ContainerRuntime, 'listContainers' | 'listPodSandboxes' | 'exec' | 'attach' | 'portForward'>;
+  };
   readonly pods: () => readonly Pod[];
   readonly streams?: StreamServer | undefined;
 }
