@@ -1,4 +1,4 @@
-/** `/exec`, `/attach` and `/portForward` of the node's server (section 9): finds what is meant and joins it to the client. */
+/** `/exec`, `/attach` and `/portForward` of the node's server: finds what is meant and joins it to the client. */
 import type { Pod } from '../api/gen/types.ts';
 import type { HttpRequest, HttpResponse } from '../base/http.ts';
 import { StatusError, messageOf } from '../base/status-error.ts';

@@ -1,7 +1,7 @@
 /**
- * SPDY/3.1 on the wire (draft 3, with 3.1's framing), as `moby/spdystream` speaks it: no flow control, no settings, every
- * header block in one zlib stream per direction. Frames are read one after the other; data comes in the pieces in which
- * it arrives, so that its length needs no bound; all else is bounded.
+ * SPDY/3.1 on the wire, as `moby/spdystream` speaks it: no flow control, no settings, the header blocks of each
+ * direction in one zlib stream. Frames are read one after the other; data comes in the pieces in which it arrives, so
+ * that its length needs no bound; all else is bounded.
  */
 import zlib from 'node:zlib';
 import { StatusError } from '../base/status-error.ts';

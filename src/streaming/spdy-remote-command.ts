@@ -128,7 +128,7 @@ async function* untilLost(incoming: AsyncIterable<Uint8Array>): AsyncGenerator<U
   }
 }
 
-/** A client that has cut off one stream does not want to read it: what was meant for it is dropped, as upstream does. */
+/** A client that has cut off one stream does not want to read it: what was meant for it is dropped, as upstream. */
 async function writeTo(stream: SpdyStream, bytes: Uint8Array, activity: Activity): Promise<void> {
   activity.touch();
   try {

@@ -410,7 +410,7 @@ test('port-forward: a client that cuts off one connection keeps the others', asy
   await state.done;
 });
 
-/** As kubectl: a subprotocol whose name the library takes for none; each message one byte, wherever the frames are cut. */
+/** As kubectl: a subprotocol whose name the library takes for none; each message is one byte. */
 async function dialTunnel(port: number): Promise<readonly [ByteStream, hangUp: () => void]> {
   const socket = net.connect(port, '127.0.0.1');
   const name = 'Sec-WebSocket-Protocol: SPDY/3.1+portforward.k8s.io';

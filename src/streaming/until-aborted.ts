@@ -1,6 +1,6 @@
 /**
- * The items of `source` until it ends or `signal` aborts, which is an end too. An item that was asked for when it aborts
- * is dropped; `source` is then left as it is.
+ * The items of `source` until it ends or `signal` aborts, which is an end too. An item that was asked for by then is
+ * dropped; `source` is left as it is.
  */
 export async function* untilAborted<T>(
   source: AsyncIterable<T> | Iterable<T>,
