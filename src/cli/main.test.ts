@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
 import { quietIo, type CliResult } from '../../test/support/cli-run.ts';
 import { VirtualClock } from '../sim/virtual-clock.ts';
@@ -104,4 +107,35 @@ test('up checks its words before it touches anything', async () => {
   assert.equal((await cli('up', 'x')).stderr, 'error: up takes no arguments: x\n');
   assert.equal((await cli('up', '--port', '70000')).stderr, 'error: --port 70000 is not between 0 and 65535\n');
   assert.equal((await cli('up', '--runtime', 'x')).stderr, 'error: unknown runtime "x": it can only be process\n');
+});
+
+test('image makes an image of a directory, lists it and takes it away again', async () => {
+  const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), 'livelet-image-'));
+  try {
+    const image = (...words: readonly string[]): Promise<CliResult> => cli('image', ...words, '--data-dir', dataDir);
+    const app = path.join(dataDir, 'app');
+    fs.mkdirSync(app);
+    fs.writeFileSync(path.join(app, 'package.json'), '{"main":"app.js"}');
+    const rows = async (): Promise<string[]> =>
+      (await image('list')).stdout.split('\n').filter((line) => line.includes('/me/app'));
+    assert.deepEqual(await rows(), []);
+    const added = await image('add', 'me/app:1', app);
+    assert.deepEqual([added.code, added.stdout], [0, `docker.io/me/app:1 is ${app}\n`]);
+    const [row = ''] = await rows();
+    assert.match(row, /^docker\.io\/me\/app:1 +17 +\//);
+    assert.ok(row.endsWith(app));
+    assert.equal((await image('rm', 'me/app:1')).code, 0);
+    assert.deepEqual(await rows(), []);
+    const errors = [await image('rm', 'me/app:1'), await image('add', 'me/app', dataDir), await image('prune')];
+    assert.deepEqual(
+      errors.map(({ code, stderr }) => [code, stderr]),
+      [
+        [1, 'error: no image "me/app:1" was added\n'],
+        [1, `error: ${dataDir} holds no image.json, no Dockerfile and no package.json\n`],
+        [1, 'error: image can add, list and rm (got: prune)\n'],
+      ],
+    );
+  } finally {
+    fs.rmSync(dataDir, { recursive: true });
+  }
 });

@@ -17,6 +17,7 @@ const verbs: VerbTable = {
   down: { summary: 'Stop the running cluster', load: () => import('./verbs/down.ts') },
   status: { summary: 'Show whether a cluster runs, and where', load: () => import('./verbs/status.ts') },
   kubeconfig: { summary: "Print the path of the cluster's kubeconfig", load: () => import('./verbs/kubeconfig.ts') },
+  image: { summary: 'Make images of directories', load: () => import('./verbs/image.ts') },
   node: { summary: 'Check what this machine lacks for a node', load: () => import('./verbs/node.ts') },
   demo: { summary: 'Watch a sick app being found sick and restarted', load: () => import('./verbs/demo.ts') },
   create: { summary: 'Create objects from a file or from stdin', load: () => import('./verbs/create.ts') },

@@ -103,13 +103,18 @@ function ownerOf(dataDir: string, entropy: Entropy): string {
   return fs.readFileSync(file, 'utf8').trim();
 }
 
+/** Where the process runtime keeps what it has to remember. */
+export function processStateDir(dataDir: string): string {
+  return path.join(dataDir, 'runtime');
+}
+
 /** Local processes. */
 async function openProcessRuntime(
   deps: RuntimeDeps,
   { dataDir, onNotice }: RuntimeOptions,
   signal: AbortSignal,
 ): Promise<OpenedRuntime> {
-  const stateDir = path.join(dataDir, 'runtime');
+  const stateDir = processStateDir(dataDir);
   const runtime = await ProcessRuntime.open(deps, { stateDir, imagesDir, version: packageVersion(), onNotice }, signal);
   return {
     runtime,

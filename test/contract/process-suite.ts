@@ -8,6 +8,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import type { Log } from '../../src/base/log.ts';
 import { hasReason } from '../../src/base/status-error.ts';
+import { ProcessImages } from '../../src/cri/process/images.ts';
 import type { ContainerNotice, ProcessRuntime } from '../../src/cri/process/process-runtime.ts';
 import type { LinuxContainerResources } from '../../src/cri/runtime.ts';
 import { processesWith } from './processes-with.ts';
@@ -454,6 +455,12 @@ function imageTests(caseTest: CaseTest): void {
     assert.ok(sizeBytes > size);
     assert.equal(await c.bench.output([], { image: 'example.com/hi:1' }), 'hi from me blue\n');
     assert.equal(await c.bench.output([], { image: 'example.com/hi:1', args: ['you'] }), 'hi from you blue\n');
+    // As `livelet image` does, in a process of its own.
+    const others = new ProcessImages({ stateDir: path.join(c.opened.directory, 'state'), imagesDir: 'images' });
+    await others.register('example.com/hi:2', app);
+    assert.equal(await c.bench.output([], { image: 'example.com/hi:2' }), 'hi from me blue\n');
+    assert.equal(await others.unregister('example.com/hi:2'), true);
+    assert.equal(await c.bench.runtime.imageStatus('example.com/hi:2', c.bench.signal), undefined);
     const { notice } = await c.bench.runtime.pullImage('example.com/hi:1', c.bench.signal);
     assert.equal(notice, 'COPY of its Dockerfile are not carried out');
   });
@@ -462,7 +469,8 @@ function imageTests(caseTest: CaseTest): void {
     await assert.rejects(bench.runtime.pullImage('nginx:1.27', bench.signal), {
       message:
         'failed to pull and unpack image "docker.io/library/nginx:1.27": the process runtime downloads no images; ' +
-        'it has luksa/kubia, luksa/kubia-unhealthy, busybox, alpine, debian, ubuntu, bash, node',
+        'it has luksa/kubia, luksa/kubia-unhealthy, busybox, alpine, debian, ubuntu, bash, node; ' +
+        '"livelet image add NAME DIR" makes an image of a directory, "livelet up --runtime cri" runs those of registries',
     });
   });
 }

@@ -6,7 +6,7 @@ import type { Mount, PulledImage, RuntimeImage } from '../runtime.ts';
 import { baseImageRepositories, findBaseImage } from './base-images.ts';
 import { imageNameText, parseImageName, type ImageName } from '../image-name.ts';
 import { readDirectoryImage, type ImageConfig } from './image-config.ts';
-import { readJsonFile, writeJsonFile } from './json-file.ts';
+import { ImageRegistry } from './image-registry.ts';
 import { findTool } from './shell-tools.ts';
 
 const imageFilesMax = 200_000; // of a directory: more is a mistake, such as a home directory
@@ -36,7 +36,7 @@ interface DirectoryDigest {
 }
 
 export interface ProcessImagesOptions {
-  /** The registry is `images.json` in it. */
+  /** The registry is in it. */
   readonly stateDir: string;
   /** The images that livelet ships: a directory each. */
   readonly imagesDir: string;
@@ -45,12 +45,12 @@ export interface ProcessImagesOptions {
 /** Names to programs of this machine. Nothing is downloaded: an image is a directory, or the machine itself. */
 export class ProcessImages {
   readonly #options: ProcessImagesOptions;
-  readonly #registry: Map<string, string>; // image name to directory
+  readonly #registry: ImageRegistry;
   readonly #digests = new Map<string, DirectoryDigest>(); // by directory; renewed by each pull
 
   constructor(options: ProcessImagesOptions) {
     this.#options = options;
-    this.#registry = readRegistry(registryFile(options.stateDir));
+    this.#registry = new ImageRegistry(options.stateDir);
   }
 
   /** From now on, and after a restart, `image` is the program in `directory`. Fails with `BadRequest` if it is none. */
@@ -59,9 +59,19 @@ export class ProcessImages {
     if (name === undefined) throw new StatusError('BadRequest', `couldn't parse image name "${image}"`);
     const absolute = path.resolve(directory);
     const resolved = this.#fromDirectory(imageNameText(name), absolute, true);
-    this.#registry.set(resolved.name, absolute);
-    await writeJsonFile(registryFile(this.#options.stateDir), Object.fromEntries(this.#registry));
+    await this.#registry.set(resolved.name, absolute);
     return { id: resolved.id, repoTags: [resolved.name], sizeBytes: resolved.sizeBytes };
+  }
+
+  /** Forgets what `register` was told. False: it was told nothing of this name. */
+  async unregister(image: string): Promise<boolean> {
+    const name = parseImageName(image);
+    return name !== undefined && (await this.#registry.delete(imageNameText(name)));
+  }
+
+  /** Where the program of a registered image lies; `undefined`: it is not a registered one. */
+  directoryOf(imageName: string): string | undefined {
+    return this.#registry.entries.get(imageName);
   }
 
   /** By name as the user wrote it, or by id. `undefined`: there is no such image. */
@@ -84,7 +94,7 @@ export class ProcessImages {
   pull(image: string): PulledImage {
     const name = parseImageName(image);
     const resolved = name === undefined ? undefined : this.#resolve(name, true);
-    if (resolved === undefined) throw new StatusError('NotFound', missingImageText(image, name));
+    if (resolved === undefined) throw new StatusError('NotFound', this.#missingText(image, name));
     const { id, sizeBytes, notice } = resolved;
     return notice === '' ? { id, sizeBytes } : { id, sizeBytes, notice };
   }
@@ -92,7 +102,7 @@ export class ProcessImages {
   /** What can be listed: the base images have no end of tags, so they stand here with one. */
   #all(): ResolvedImage[] {
     const names = [
-      ...this.#registry.keys(),
+      ...this.#registry.entries.keys(),
       ...Object.keys(shippedImages).map((repository) => `${repository}:latest`),
       ...baseImageRepositories.map((repository) => `${repository}:latest`),
     ];
@@ -105,7 +115,7 @@ export class ProcessImages {
 
   #resolve(name: ImageName, isFresh: boolean): ResolvedImage | undefined {
     const text = imageNameText(name);
-    const registered = this.#registry.get(text);
+    const registered = this.#registry.entries.get(text);
     if (registered !== undefined) {
       if (!fs.existsSync(registered)) return undefined; // moved away since
       return this.#fromDirectory(text, registered, isFresh);
@@ -128,6 +138,20 @@ export class ProcessImages {
     };
   }
 
+  #missingText(image: string, name: ImageName | undefined): string {
+    const reason = `failed to pull and unpack image "${name === undefined ? image : imageNameText(name)}"`;
+    const base = name === undefined ? undefined : findBaseImage(name.repository);
+    if (base !== undefined) return `${reason}: it needs ${base.program} on this machine`;
+    const known = [
+      ...[...this.#registry.entries.keys()].map((registered) => shortName(registered).replace(/:latest$/, '')),
+      ...[...Object.keys(shippedImages), ...baseImageRepositories].map(shortName),
+    ];
+    return (
+      `${reason}: the process runtime downloads no images; it has ${known.join(', ')}; ` +
+      '"livelet image add NAME DIR" makes an image of a directory, "livelet up --runtime cri" runs those of registries'
+    );
+  }
+
   #fromDirectory(name: string, directory: string, isFresh: boolean): ResolvedImage {
     const image = readDirectoryImage(directory);
     let digest = isFresh ? undefined : this.#digests.get(directory);
@@ -146,27 +170,9 @@ export class ProcessImages {
   }
 }
 
-function registryFile(stateDir: string): string {
-  return path.join(stateDir, 'images.json');
-}
-
-function readRegistry(file: string): Map<string, string> {
-  const value = readJsonFile(file);
-  if (typeof value !== 'object' || value === null) return new Map();
-  return new Map(Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
-}
-
-function missingImageText(image: string, name: ImageName | undefined): string {
-  const reason = `failed to pull and unpack image "${name === undefined ? image : imageNameText(name)}"`;
-  const base = name === undefined ? undefined : findBaseImage(name.repository);
-  if (base !== undefined) return `${reason}: it needs ${base.program} on this machine`;
-  return `${reason}: the process runtime downloads no images; it has ${knownNames().join(', ')}`;
-}
-
 /** As users write them. */
-function knownNames(): string[] {
-  const repositories = [...Object.keys(shippedImages), ...baseImageRepositories];
-  return repositories.map((repository) => repository.replace(/^docker\.io\/(library\/)?/, ''));
+function shortName(repository: string): string {
+  return repository.replace(/^docker\.io\/(library\/)?/, '');
 }
 
 /** Its id changes when a file comes, goes or changes. */
