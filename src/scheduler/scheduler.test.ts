@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { Binding, Node, Pod, PodSpec } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
 import type { KubernetesObject } from '../api/resources.ts';
+import type { Clock } from '../base/clock.ts';
 import type { Entropy } from '../base/entropy.ts';
 import { StatusError } from '../base/status-error.ts';
 import type { ApiClient } from '../client/api-client.ts';
@@ -16,12 +17,37 @@ import { Scheduler } from './scheduler.ts';
 
 const never = new AbortController().signal;
 
-/** `through`: the server as the scheduler sees it, with what gets lost on the way. */
-async function setUp(seed: string, options: { readonly through?: (client: ApiClient) => ApiClient } = {}) {
+interface Options {
+  /** The server as the scheduler sees it, with what gets lost on the way. */
+  readonly through?: (client: ApiClient) => ApiClient;
+  /** How late its caches hear of a change. */
+  readonly lagMs?: () => number;
+}
+
+/** Watches hear of everything, but late. */
+function lagging(client: ApiClient, clock: Clock, lagMs: () => number): ApiClient {
+  return {
+    ...client,
+    async *watch(type, options, signal) {
+      for await (const event of client.watch(type, options, signal)) {
+        try {
+          await clock.sleep(lagMs(), 'test.lag', signal);
+        } catch (error) {
+          if (signal.aborted) return;
+          throw error;
+        }
+        yield event;
+      }
+    },
+  };
+}
+
+async function setUp(seed: string, options: Options = {}) {
   const world = await startApiWorld(seed);
   const { clock, scope, log, client } = world;
   const { entropy } = world;
-  const shared = new SharedInformers({ client, clock, log, entropy: entropy.fork('informers') });
+  const informing = options.lagMs === undefined ? client : lagging(client, clock, options.lagMs);
+  const shared = new SharedInformers({ client: informing, clock, log, entropy: entropy.fork('informers') });
   const scheduler = new Scheduler({
     client: options.through?.(world.clientOf('system:kube-scheduler')) ?? world.clientOf('system:kube-scheduler'),
     informers: (type) => shared.of(type),
@@ -277,9 +303,11 @@ test('a pod whose binding was answered by nothing is bound where it was bound, a
   const asked: string[] = [];
   const { clock, addNode, addPod, getPod, nodeOf, events, close } = await setUp('lost-answer', {
     through: losingBindings(1, asked),
+    lagMs: () => 5_000, // and the caches do not know either
   });
   await addNode('n1');
   await addNode('n2');
+  await clock.advance(10_000);
   await addPod('web', asking('2'));
   await addPod('next', asking('2'));
   await addPod('last', asking('2'));
@@ -389,7 +417,11 @@ async function loseThings(seed: string): Promise<{ readonly bound: number; reado
   const entropy = new SeededEntropy(seed);
   const draw = (count: number): number => Math.floor(entropy.unit() * count);
   const { through, heal } = lossyWrites(entropy.fork('losses'));
-  const { clock, client, setNodeStatus, close } = await setUp(seed, { through });
+  const lags = entropy.fork('lags');
+  const { clock, client, setNodeStatus, close } = await setUp(seed, {
+    through,
+    lagMs: () => (lags.unit() < 0.1 ? 1_500 : 0),
+  });
   const checker = new PlacementChecker();
   const podsNow = async () => (await client.list(resources.pods, { namespace: 'default' }, never)).items;
   const nodesNow = async () => (await client.list(resources.nodes, {}, never)).items;
@@ -397,11 +429,11 @@ async function loseThings(seed: string): Promise<{ readonly bound: number; reado
     await client.delete(resources.pods, { namespace: 'default', name }, { gracePeriodSeconds: 0 }, never);
   };
   /** What kubelets do: end what is to end. */
-  const live = async (ms: number): Promise<void> => {
+  const live = async (ms: number, endingShare: number): Promise<void> => {
     await clock.advance(ms);
     checker.check(await podsNow(), await nodesNow());
     for (const { metadata } of await podsNow()) {
-      if (metadata?.deletionTimestamp !== undefined && draw(2) === 0) await force(metadata.name ?? '');
+      if (metadata?.deletionTimestamp !== undefined && entropy.unit() < endingShare) await force(metadata.name ?? '');
     }
     await clock.advance(0);
     checker.check(await podsNow(), await nodesNow());
@@ -426,12 +458,12 @@ async function loseThings(seed: string): Promise<{ readonly bound: number; reado
   };
   for (let step = 0; step < 60; step++) {
     await act();
-    await live(draw(4) * 700);
+    await live(draw(4) * 700, 0.5);
   }
   heal();
   for (let index = 0; index < 4; index++)
     await client.patch(resources.nodes, { name: `n${index}` }, cordon(false), never);
-  for (let seconds = 0; seconds < 60; seconds += 5) await live(5_000);
+  for (let seconds = 0; seconds < 60; seconds += 5) await live(5_000, 1);
   const pods = await podsNow();
   checkSettled(pods, await nodesNow());
   const { items } = await client.list(resources.events, { namespace: 'default' }, never);

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { PodSpec } from '../api/gen/types.ts';
+import { asking, clusterOf, nodeOf, podOf } from '../../test/support/scheduling-world.ts';
+import type { NodeOptions } from '../../test/support/scheduling-world.ts';
+import type { Rejector } from './filters.ts';
+import { nodeFactsOf } from './node-facts.ts';
+import type { NodeFacts } from './node-facts.ts';
+import { needsOf } from './pod-needs.ts';
+import type { PodNeeds } from './pod-needs.ts';
+import { mayHelp, rejectorsConcerned } from './queueing-hints.ts';
+import type { ClusterChange } from './queueing-hints.ts';
 import { SchedulingQueue } from './scheduling-queue.ts';
 
 const anything: ReadonlySet<string> = new Set();
@@ -122,4 +132,58 @@ test('a removed pod is never handed out, and its failure is of no account', () =
   queue.add('a', 0);
   queue.failed('a', 0); // of the one before
   assert.equal(queue.take(0), 'a');
+});
+
+const host = 'kubernetes.io/hostname';
+
+function termOn(app: string) {
+  return { topologyKey: host, labelSelector: { matchLabels: { app } } };
+}
+
+test('what may help whom', () => {
+  const app = (name: string, spec: Partial<PodSpec> = {}) =>
+    needsOf(podOf(spec, { namespace: 'd', labels: { app: name } }));
+  const required = 'requiredDuringSchedulingIgnoredDuringExecution';
+  const nearWeb = app('x', { affinity: { podAffinity: { [required]: [termOn('web')] } } });
+  const farWeb = app('x', { affinity: { podAntiAffinity: { [required]: [termOn('web')] } } });
+  const zones = { topologyKey: 'zone', maxSkew: 1, whenUnsatisfiable: 'DoNotSchedule' };
+  const evenly = app('web', { topologySpreadConstraints: [{ ...zones, labelSelector: termOn('web').labelSelector }] });
+  const big = app('x', asking({ cpu: '3' }));
+  const picky = app('x', { nodeSelector: { disk: 'ssd' } });
+  const node = (options?: NodeOptions) => nodeFactsOf(nodeOf('n', options));
+  const web = app('web');
+  const gone = (before: PodNeeds): ClusterChange => ({ kind: 'podGone', before });
+  const placed = (now: PodNeeds, before?: PodNeeds): ClusterChange => ({ kind: 'podPlaced', now, before });
+  const changed = (now: NodeFacts, before?: NodeFacts): ClusterChange => ({ kind: 'node', now, before });
+  const cpus = (cpu: string) => node({ allocatable: { cpu } });
+  const cases: readonly (readonly [boolean, ClusterChange, PodNeeds, Rejector])[] = [
+    [true, gone(web), big, 'NodeResourcesFit'],
+    [false, gone(web), big, 'NodePorts'],
+    [true, gone(web), farWeb, 'InterPodAffinity'],
+    [true, gone(farWeb), web, 'InterPodAffinity'],
+    [false, gone(app('y')), farWeb, 'InterPodAffinity'],
+    [false, gone(web), nearWeb, 'InterPodAffinity'],
+    [true, gone(web), evenly, 'PodTopologySpread'],
+    [true, placed(web), evenly, 'PodTopologySpread'],
+    [false, placed(app('y')), evenly, 'PodTopologySpread'],
+    [true, placed(web), nearWeb, 'InterPodAffinity'],
+    [false, placed(web), farWeb, 'InterPodAffinity'],
+    [true, placed(app('y'), web), farWeb, 'InterPodAffinity'], // it is no longer one of those
+    [true, changed(cpus('4')), big, 'NodeResourcesFit'],
+    [false, changed(cpus('2')), big, 'NodeResourcesFit'],
+    [true, changed(cpus('5'), cpus('4')), big, 'NodeResourcesFit'],
+    [false, changed(cpus('4'), cpus('5')), big, 'NodeResourcesFit'],
+    [true, changed(node({ labels: { disk: 'ssd' } }), node()), picky, 'NodeAffinity'],
+    [false, changed(node({ labels: { disk: 'hdd' } }), node()), picky, 'NodeAffinity'],
+    [true, changed(node(), node({ ready: 'False' })), web, 'TaintToleration'],
+    [false, changed(node({ ready: 'False' }), node()), web, 'TaintToleration'],
+    [true, { kind: 'nodeGone', before: node({ labels: { zone: 'a' } }) }, evenly, 'PodTopologySpread'],
+    [false, { kind: 'nodeGone', before: node() }, evenly, 'PodTopologySpread'],
+    [true, { kind: 'namespace' }, nearWeb, 'InterPodAffinity'],
+  ];
+  for (const [helps, change, needs, rejectedBy] of cases) {
+    const what = `${change.kind} for what was rejected by ${rejectedBy}`;
+    assert.ok(rejectorsConcerned(change).includes(rejectedBy) || !helps, what);
+    assert.equal(mayHelp(change, needs, rejectedBy, clusterOf([])), helps, what);
+  }
 });
