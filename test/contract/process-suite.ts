@@ -10,8 +10,11 @@ import type { Log } from '../../src/base/log.ts';
 import { hasReason } from '../../src/base/status-error.ts';
 import { ProcessImages } from '../../src/cri/process/images.ts';
 import type { ContainerNotice, ProcessRuntime } from '../../src/cri/process/process-runtime.ts';
+import { openTerminal } from '../../src/cri/process/terminal.ts';
+import { HostClock } from '../../src/host/host-clock.ts';
 import type { LinuxContainerResources } from '../../src/cri/runtime.ts';
 import { processesWith } from './processes-with.ts';
+import { RemoteClient } from './remote-client.ts';
 import { plainSecurityContext } from './runtime-configs.ts';
 import { logTexts, RuntimeBench, type OpenedRuntime } from './runtime-bench.ts';
 
@@ -80,6 +83,7 @@ export function processSuite(name: string, way: Way, open: OpenProcessRuntime): 
     if (way !== 'none') namespaceTests(caseTest);
     if (way === 'root') rootTests(caseTest);
     if (way === 'none') plainTests(caseTest);
+    goneClientTests(caseTest);
     imageTests(caseTest);
     restartTests(open);
   });
@@ -408,11 +412,51 @@ function rootTests(caseTest: CaseTest): void {
   });
 }
 
+function goneClientTests(caseTest: CaseTest): void {
+  /** Runs `script` until its client goes, and resolves when it has then started to sleep for `mark`. */
+  async function leave({ bench }: Case, script: string, mark: string, tty: boolean): Promise<void> {
+    const id = await bench.run(['sleep', '600']);
+    const client = new RemoteClient();
+    const gone = new AbortController();
+    const streams = client.streams({ stdin: true, tty });
+    const running = bench.runtime.exec(id, { command: sh(script), tty }, streams, gone.signal);
+    await client.sees('up');
+    assert.deepEqual(processesWith(mark), []);
+    gone.abort(new Error('gone'));
+    await assert.rejects(running, { message: 'gone' });
+    while (processesWith(mark).length === 0) await sleepMs(10);
+    client.endInput();
+  }
+
+  caseTest('a command whose client has gone sees the end of its input, and goes on', async (c) => {
+    const mark = `6${process.pid}.25`;
+    await leave(c, `echo up; cat > /dev/null; n=${mark.slice(0, -3)}; echo lost; exec sleep $n.25`, mark, false);
+  });
+
+  caseTest('a command whose terminal has gone is told so', async (c) => {
+    const mark = `7${process.pid}.25`;
+    const trap = `trap "exec sleep \\$n.25" HUP; n=${mark.slice(0, -3)}`;
+    await leave(c, `${trap}; echo up; while true; do sleep 0.02; done`, mark, true);
+  });
+}
+
 /** The same directory again; its notices are kept. Set by `restartTests`, which knows how to open. */
 let reopen: (opened: OpenedProcessRuntime, notices: ContainerNotice[]) => Promise<OpenedProcessRuntime> = () =>
   Promise.reject(new Error('not set'));
 
 function plainTests(caseTest: CaseTest): void {
+  caseTest('what some library has opened here for all children stays unseen', async ({ bench }) => {
+    const { path: terminal, hangUp } = await openTerminal(new HostClock(), undefined); // without close-on-exec
+    try {
+      const print =
+        'for (const n of fs.readdirSync("/proc/self/fd")) try { console.log(fs.readlinkSync("/proc/self/fd/" + n)) } catch {}';
+      const output = await bench.output(['node', '-e', print]);
+      assert.ok(output.includes('fifos/') && !output.includes('ptmx') && !output.includes(terminal), output);
+    } finally {
+      hangUp();
+    }
+  });
+
   caseTest('without namespaces a volume is refused, what every pod gets is left out', async ({ bench, opened }) => {
     const mount = (containerPath: string) => ({ hostPath: opened.directory, containerPath, readonly: false });
     const usual = [mount('/etc/hosts'), mount('/dev/termination-log')];

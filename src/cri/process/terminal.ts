@@ -96,12 +96,13 @@ function readTerminal(master: number, onClosed: () => void): Readable {
   return output;
 }
 
-function loadNative(): NativePty {
+/** `name`: of the package; another one in tests. */
+export function loadNative(name = packageName): NativePty {
   const load = createRequire(import.meta.url);
   try {
-    const fromPackage = createRequire(load.resolve(packageName));
+    const fromPackage = createRequire(load.resolve(name));
     // The pinned version's own native module: its functions are those above.
-    return fromPackage(`${packageName}-${process.platform}-${process.arch}/pty.node`) as NativePty;
+    return fromPackage(`${name}-${process.platform}-${process.arch}/pty.node`) as NativePty;
   } catch (error) {
     throw new StatusError('ServiceUnavailable', terminalMissingText(), { cause: error });
   }
@@ -179,7 +180,7 @@ function isSize(value: number): boolean {
   return Number.isInteger(value) && value > 0 && value <= sizeMax;
 }
 
-export function terminalMissingText(): string {
+function terminalMissingText(): string {
   return (
     `tty: true needs the npm package ${packageName}, which is not installed or has nothing for ` +
     `${process.platform}-${process.arch}: install livelet with its optional dependencies`
