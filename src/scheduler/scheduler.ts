@@ -341,12 +341,15 @@ export class Scheduler {
   #bindFailed(pod: Pod, needs: PodNeeds, error: StatusError, scope: TaskScope): void {
     const { uid, namespace, name } = needs;
     this.#deps.log.warn('bindFailed', { namespace, pod: name, reason: error.reason, error: error.message });
+    // The informer may have told us meanwhile that it is bound after all.
+    const known = this.#pods.get(namespace, name);
+    const isBound = known?.metadata?.uid === uid && (known.spec?.nodeName ?? '') !== '';
+    const before = isBound ? undefined : this.#cluster.remove(uid);
     const waiting = this.#waiting.get(uid);
-    if (waiting === undefined) return; // the informer has told us meanwhile what became of it
-    this.#cluster.nominate(needs, waiting.pod.status?.nominatedNodeName ?? '');
+    if (waiting !== undefined) this.#cluster.nominate(needs, waiting.pod.status?.nominatedNodeName ?? '');
     this.#queue.failed(uid, this.#deps.clock.monoMs());
-    const before = this.#cluster.remove(uid);
     if (before !== undefined) this.#changed({ kind: 'podGone', before });
+    if (waiting === undefined) return;
     if (error.reason === 'NotFound') return; // deleted: the informer will say so
     const message = `binding rejected: running Bind plugin "DefaultBinder": ${messageOf(error)}`;
     this.#sayFailed(pod, 'SchedulerError', message, undefined, scope);
