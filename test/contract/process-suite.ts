@@ -49,7 +49,6 @@ interface Case {
 
 type CaseTest = (sentence: string, body: (c: Case) => Promise<void>) => void;
 
-/** For tests whose calls all come back. */
 function endlessSignal(): AbortSignal {
   const { signal } = new AbortController();
   setMaxListeners(0, signal); // everything in a test waits on this one
@@ -421,7 +420,6 @@ function goneClientTests(caseTest: CaseTest): void {
     const streams = client.streams({ stdin: true, tty });
     const running = bench.runtime.exec(id, { command: sh(script), tty }, streams, gone.signal);
     await client.sees('up');
-    assert.deepEqual(processesWith(mark), []);
     gone.abort(new Error('gone'));
     await assert.rejects(running, { message: 'gone' });
     while (processesWith(mark).length === 0) await sleepMs(10);

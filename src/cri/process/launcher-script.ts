@@ -5,7 +5,7 @@
  * The launcher is PID 1 of one PID and mount namespace, and the parent of all containers. So when it ends, for
  * whatever reason, the kernel ends them all, whatever they forked. It reads commands (one per line, made by us) from
  * standard input; its end means that livelet is gone. It answers on standard output, one line per message:
- *   hello overlay|binds reset|ignored   ready; how root directories are made; whether commands get SIGINT as they should
+ *   hello overlay|binds reset|ignored   ready; how root directories are made; whether commands can be interrupted
  *   fifos N STATUS          batch N of FIFOs was made (0) or not
  *   net NAME STATUS         the namespaces of NAME were made (0) or not
  *   pid ID PID              the container's first process, in the launcher's numbering
