@@ -33,6 +33,8 @@ const roots: Readonly<Record<string, string>> = {
   V1ReplicaSet: 'ReplicaSet',
   V1Deployment: 'Deployment',
   V1Job: 'Job',
+  V1DaemonSet: 'DaemonSet',
+  V1ControllerRevision: 'ControllerRevision',
   V1Scale: 'Scale',
   AuthenticationV1TokenRequest: 'TokenRequest',
   V1TokenReview: 'TokenReview',

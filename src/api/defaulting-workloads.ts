@@ -1,6 +1,6 @@
 import { defaultPodSpec } from './defaulting-pod.ts';
 import type { Draft } from './draft.ts';
-import type { Deployment, Job, PodTemplateSpec, ReplicaSet, ReplicationController } from './gen/types.ts';
+import type { DaemonSet, Deployment, Job, PodTemplateSpec, ReplicaSet, ReplicationController } from './gen/types.ts';
 
 /** The defaults of what makes pods from a template. Upstream: `SetDefaults_ReplicationController`. */
 export function defaultReplicationController(controller: Draft<ReplicationController>): void {
@@ -34,6 +34,19 @@ export function defaultDeployment({ spec }: Draft<Deployment>): void {
   }
   spec.revisionHistoryLimit ??= 10;
   spec.progressDeadlineSeconds ??= 600;
+  defaultTemplate(spec.template);
+}
+
+/** Upstream: `SetDefaults_DaemonSet` of apps/v1. */
+export function defaultDaemonSet({ spec }: Draft<DaemonSet>): void {
+  if (spec === undefined) return; // as above
+  const strategy = (spec.updateStrategy ??= {});
+  strategy.type ??= 'RollingUpdate';
+  if (strategy.type === 'RollingUpdate') {
+    const { maxSurge = 0, maxUnavailable = 1 } = strategy.rollingUpdate ?? {};
+    strategy.rollingUpdate = { maxSurge, maxUnavailable };
+  }
+  spec.revisionHistoryLimit ??= 10;
   defaultTemplate(spec.template);
 }
 

@@ -1,5 +1,6 @@
 import { defaultPod } from './defaulting-pod.ts';
 import {
+  defaultDaemonSet,
   defaultDeployment,
   defaultJob,
   defaultReplicaSet,
@@ -8,6 +9,7 @@ import {
 import type { Draft } from './draft.ts';
 import type {
   ConfigMap,
+  DaemonSet,
   Deployment,
   Job,
   Namespace,
@@ -44,6 +46,7 @@ const defaultersByModel: ReadonlyMap<string, Defaulter> = new Map<string, Defaul
   ['ReplicationController', defaulter<ReplicationController>(defaultReplicationController)],
   ['Deployment', defaulter<Deployment>(defaultDeployment)],
   ['Job', defaulter<Job>(defaultJob)],
+  ['DaemonSet', defaulter<DaemonSet>(defaultDaemonSet)],
   ['ReplicaSet', defaulter<ReplicaSet>(defaultReplicaSet)],
   ['Namespace', defaulter<Namespace>(defaultNamespace)],
   ['Node', defaulter<Node>(defaultNode)],

@@ -1,6 +1,8 @@
 import type {
   Binding,
   ConfigMap,
+  ControllerRevision,
+  DaemonSet,
   Deployment,
   Event,
   EventsV1Event,
@@ -106,6 +108,21 @@ export const resources = {
     categories: ['all'],
     hasStatus: true,
     hasScale: true,
+  }),
+  controllerrevisions: define<ControllerRevision>({
+    group: 'apps',
+    resource: 'controllerrevisions',
+    singular: 'controllerrevision',
+    kind: 'ControllerRevision',
+  }),
+  daemonsets: define<DaemonSet>({
+    group: 'apps',
+    resource: 'daemonsets',
+    singular: 'daemonset',
+    kind: 'DaemonSet',
+    shortNames: ['ds'],
+    categories: ['all'],
+    hasStatus: true,
   }),
   deployments: define<Deployment>({
     group: 'apps',

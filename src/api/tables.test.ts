@@ -323,3 +323,20 @@ test('a job tells how it stands, and how long it took', () => {
   assert.deepEqual(cellsOf(condition('Failed'), { parallelism: 1 }), ['Failed', '0/1', '', '100s']);
   assert.equal(cellsOf(condition('Suspended'))[0], 'Suspended');
 });
+
+test('a daemon set tells how many nodes have its pod, a revision whose it is', () => {
+  const meta = { name: 'd', creationTimestamp: ago(100) };
+  const template = { spec: { nodeSelector: { disk: 'ssd' }, containers: [{ name: 'a', image: 'i:1' }] } };
+  const status = { desiredNumberScheduled: 3, currentNumberScheduled: 2, numberReady: 1, numberMisscheduled: 0 };
+  const daemonSet = { metadata: meta, spec: { selector: { matchLabels: { a: 'b' } }, template }, status };
+  const cells = ['d', 3, 2, 1, 0, 0, 'disk=ssd', '100s', 'a', 'i:1', 'a=b'];
+  assert.deepEqual(tableOf(resources.daemonsets, [daemonSet], nowWallMs).rows[0]?.cells, cells);
+  const owner = { apiVersion: 'apps/v1', kind: 'DaemonSet', name: 'd', uid: 'u', controller: true };
+  const revision = { metadata: { ...meta, ownerReferences: [owner] }, revision: 7 };
+  assert.deepEqual(tableOf(resources.controllerrevisions, [revision], nowWallMs).rows[0]?.cells, [
+    'd',
+    'daemonset.apps/d',
+    7,
+    '100s',
+  ]);
+});

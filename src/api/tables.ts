@@ -1,6 +1,8 @@
 import { ageOf } from './age.ts';
 import type {
   ConfigMap,
+  ControllerRevision,
+  DaemonSet,
   Deployment,
   Event,
   EventsV1Event,
@@ -244,6 +246,45 @@ function jobDuration({ status }: Job, nowWallMs: number): string {
   return ageOf(status.startTime, endMs);
 }
 
+const daemonSets = printer<DaemonSet>(
+  [
+    nameColumn,
+    numberColumn('Desired', 'How many nodes are to run its pod'),
+    numberColumn('Current', 'How many of them have at least one'),
+    numberColumn('Ready', 'How many of them have one that is ready'),
+    numberColumn('Up-to-date', 'How many of them have one of the newest template'),
+    numberColumn('Available', 'How many of them have one that has been ready for long enough'),
+    column('Node Selector', 'Which nodes are to run its pod'),
+    ageColumn,
+    ...templateColumns,
+  ],
+  (daemonSet, nowWallMs) => {
+    const { status } = daemonSet;
+    const template = daemonSet.spec?.template;
+    return [
+      nameOf(daemonSet),
+      status?.desiredNumberScheduled ?? 0,
+      status?.currentNumberScheduled ?? 0,
+      status?.numberReady ?? 0,
+      status?.updatedNumberScheduled ?? 0,
+      status?.numberAvailable ?? 0,
+      orNone(selectorText(matcherOfLabels(template?.spec?.nodeSelector ?? {}))),
+      objectAge(daemonSet, nowWallMs),
+      ...templateCells(template, formatSelector(daemonSet.spec?.selector)),
+    ];
+  },
+);
+
+const controllerRevisions = printer<ControllerRevision>(
+  [nameColumn, column('Controller', 'Whose revision it is'), numberColumn('Revision', 'Its number'), ageColumn],
+  (revision, nowWallMs) => {
+    const owner = revision.metadata?.ownerReferences?.find(({ controller }) => controller === true);
+    const group = owner?.apiVersion.includes('/') === true ? `.${owner.apiVersion.split('/')[0] ?? ''}` : '';
+    const shown = owner === undefined ? none : `${owner.kind.toLowerCase()}${group}/${owner.name}`;
+    return [nameOf(revision), shown, revision.revision, objectAge(revision, nowWallMs)];
+  },
+);
+
 const scales = printer<Scale>(
   [
     nameColumn,
@@ -441,6 +482,8 @@ const printerByModel: ReadonlyMap<string, Printer> = new Map([
   ['ReplicationController', replicationControllers],
   ['Deployment', deployments],
   ['Job', jobs],
+  ['DaemonSet', daemonSets],
+  ['ControllerRevision', controllerRevisions],
   ['ReplicaSet', replicaSets],
   ['Scale', scales],
   ['Node', nodes],

@@ -39,6 +39,12 @@ const metaModels: ReadonlySet<string> = new Set([
 const groupByModel: ReadonlyMap<string, string> = new Map(
   Object.entries({
     apps: [
+      'ControllerRevision',
+      'DaemonSet',
+      'DaemonSetCondition',
+      'DaemonSetSpec',
+      'DaemonSetStatus',
+      'DaemonSetUpdateStrategy',
       'Deployment',
       'DeploymentCondition',
       'DeploymentSpec',
@@ -48,6 +54,7 @@ const groupByModel: ReadonlyMap<string, string> = new Map(
       'ReplicaSetCondition',
       'ReplicaSetSpec',
       'ReplicaSetStatus',
+      'RollingUpdateDaemonSet',
       'RollingUpdateDeployment',
     ],
     batch: [

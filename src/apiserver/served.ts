@@ -60,6 +60,8 @@ const subresourcesByResource: Readonly<Record<string, readonly ServedSubresource
 /** Of upstream's names of group, version and kind: the same in every cluster. */
 const storageVersionHashes: Readonly<Record<string, string>> = {
   configmaps: 'qFsyl6wFWjQ=',
+  controllerrevisions: '85nkx63pcBU=',
+  daemonsets: 'dd7pWHUlMKQ=',
   deployments: '8aSe+NMegvE=',
   events: 'r2yiGXH7wu8=',
   jobs: 'mudhfqk/qZY=',

@@ -5,7 +5,7 @@
  */
 import { admitPod } from '../api/admission.ts';
 import type { Draft } from '../api/draft.ts';
-import type { Job, Namespace, Pod } from '../api/gen/types.ts';
+import type { DaemonSet, Job, Namespace, Pod } from '../api/gen/types.ts';
 import { mergeLabelKeys } from '../api/merge-label-keys.ts';
 import { qosClassOf } from '../api/qos.ts';
 import { resources } from '../api/resources.ts';
@@ -122,6 +122,31 @@ function selectByUid({ metadata, spec }: Draft<Job>): void {
   spec.selector.matchLabels['batch.kubernetes.io/controller-uid'] ??= uid;
 }
 
+const templateGeneration = 'deprecated.daemonset.template.generation';
+const noDaemons = withGeneration({
+  currentNumberScheduled: 0,
+  desiredNumberScheduled: 0,
+  numberMisscheduled: 0,
+  numberReady: 0,
+});
+
+/** As upstream it still counts its templates, in an annotation: that was a field once. */
+const daemonSets: Strategy = {
+  ...noDaemons,
+  prepareNew(object) {
+    noDaemons.prepareNew(object);
+    object.metadata.annotations = { ...object.metadata.annotations, [templateGeneration]: '1' };
+  },
+  prepareChanged(next, current) {
+    noDaemons.prepareChanged(next, current);
+    const before = Number(current.metadata.annotations?.[templateGeneration] ?? 0);
+    // The casts are the kind that this strategy is for.
+    const isSame = sameValue((next as Draft<DaemonSet>).spec?.template, (current as DaemonSet).spec?.template);
+    const count = String(isSame ? before : before + 1);
+    next.metadata.annotations = { ...next.metadata.annotations, [templateGeneration]: count };
+  },
+};
+
 const replicaSets: Strategy = withGeneration({ replicas: 0 });
 /** Older than the garbage collector: without a word it leaves its pods alone. */
 const replicationControllers: Strategy = { ...replicaSets, dependents: 'orphan' };
@@ -222,6 +247,7 @@ const strategyByResource: ReadonlyMap<string, Strategy> = new Map([
   [resources.replicasets.resource, replicaSets],
   [resources.deployments.resource, deployments],
   [resources.jobs.resource, jobs],
+  [resources.daemonsets.resource, daemonSets],
   [resources.nodes.resource, withStatus],
   [resources.namespaces.resource, namespaces],
   [resources.leases.resource, leases],

@@ -2,6 +2,7 @@ import type { Pod } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
 import type { TaskScope } from '../base/task-scope.ts';
 import type { Informer } from '../client/informer.ts';
+import { startDaemonSets } from './daemon-set/daemon-set-controller.ts';
 import { startDeployments } from './deployment/deployment-controller.ts';
 import { collectedTypes, startGarbageCollector } from './garbage-collector/garbage-collector.ts';
 import { startJobs } from './job/job-controller.ts';
@@ -34,6 +35,15 @@ export function startWorkloads(
   const deployments = shared.of(resources.deployments);
   startDeployments(scope, { ...deps, podsByController, deployments, replicaSets, replicaSetsByController });
   startJobs(scope, { ...deps, podsByController, jobs: shared.of(resources.jobs) });
+  const revisions = shared.of(resources.controllerrevisions);
+  startDaemonSets(scope, {
+    ...deps,
+    podsByController,
+    daemonSets: shared.of(resources.daemonsets),
+    revisions,
+    revisionsByController: new ByController(revisions),
+    nodes: shared.of(resources.nodes),
+  });
   const informers = collectedTypes.map((type) => ({ type, informer: shared.of(type) }));
   startGarbageCollector(scope, { ...deps, informers });
 }

@@ -4,6 +4,7 @@ import { resources } from '../../src/api/resources.ts';
 import { formatTime } from '../../src/api/time.ts';
 import type { ApiClient } from '../../src/client/api-client.ts';
 import { TaskScope } from '../../src/base/task-scope.ts';
+import { targetNodeOf } from '../../src/controllers/daemon-set/daemon-pods.ts';
 import { SharedInformers } from '../../src/controllers/shared-informers.ts';
 import { startWorkloads } from '../../src/controllers/workloads.ts';
 import { startApiWorld } from './api-world.ts';
@@ -47,7 +48,7 @@ export async function startControlWorld(seed: string, options: ControlWorldOptio
         continue;
       }
       if (pod.spec?.nodeName === undefined) {
-        const binding = { metadata: { name: ref.name }, target: { kind: 'Node', name: 'n1' } };
+        const binding = { metadata: { name: ref.name }, target: { kind: 'Node', name: targetNodeOf(pod) ?? 'n1' } };
         await client.create(resources.pods, { ...ref, subresource: 'binding' }, binding, never);
       }
       if ((pod.status?.phase ?? 'Pending') !== 'Pending') continue;

@@ -246,8 +246,52 @@ export const models = {
   ContainerUser: {
     linux: { type: 'LinuxContainerUser', shape: 'one', pointer: true, omitEmpty: true, tag: 1 },
   },
+  ControllerRevision: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    data: { type: 'any', shape: 'one', go: 'runtime.RawExtension', omitEmpty: true, tag: 2 },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    revision: { type: 'int64', shape: 'one', required: true, tag: 3 },
+  },
   DaemonEndpoint: {
     Port: { type: 'int32', shape: 'one', required: true, tag: 1 },
+  },
+  DaemonSet: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    spec: { type: 'DaemonSetSpec', shape: 'one', omitEmpty: true, tag: 2 },
+    status: { type: 'DaemonSetStatus', shape: 'one', omitEmpty: true, tag: 3 },
+  },
+  DaemonSetCondition: {
+    lastTransitionTime: { type: 'time', shape: 'one', omitEmpty: true, tag: 3 },
+    message: { type: 'string', shape: 'one', omitEmpty: true, tag: 5 },
+    reason: { type: 'string', shape: 'one', omitEmpty: true, tag: 4 },
+    status: { type: 'string', shape: 'one', required: true, go: 'v1.ConditionStatus', tag: 2 },
+    type: { type: 'string', shape: 'one', required: true, go: 'v1.DaemonSetConditionType', tag: 1 },
+  },
+  DaemonSetSpec: {
+    minReadySeconds: { type: 'int32', shape: 'one', omitEmpty: true, tag: 4 },
+    revisionHistoryLimit: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 6 },
+    selector: { type: 'LabelSelector', shape: 'one', required: true, pointer: true, tag: 1 },
+    template: { type: 'PodTemplateSpec', shape: 'one', required: true, tag: 2 },
+    updateStrategy: { type: 'DaemonSetUpdateStrategy', shape: 'one', omitEmpty: true, tag: 3 },
+  },
+  DaemonSetStatus: {
+    collisionCount: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 9 },
+    conditions: { type: 'DaemonSetCondition', shape: 'list', omitEmpty: true, tag: 10, merge: true, mergeKey: 'type' },
+    currentNumberScheduled: { type: 'int32', shape: 'one', required: true, tag: 1 },
+    desiredNumberScheduled: { type: 'int32', shape: 'one', required: true, tag: 3 },
+    numberAvailable: { type: 'int32', shape: 'one', omitEmpty: true, tag: 7 },
+    numberMisscheduled: { type: 'int32', shape: 'one', required: true, tag: 2 },
+    numberReady: { type: 'int32', shape: 'one', required: true, tag: 4 },
+    numberUnavailable: { type: 'int32', shape: 'one', omitEmpty: true, tag: 8 },
+    observedGeneration: { type: 'int64', shape: 'one', omitEmpty: true, tag: 5 },
+    updatedNumberScheduled: { type: 'int32', shape: 'one', omitEmpty: true, tag: 6 },
+  },
+  DaemonSetUpdateStrategy: {
+    rollingUpdate: { type: 'RollingUpdateDaemonSet', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },
+    type: { type: 'string', shape: 'one', go: 'v1.DaemonSetUpdateStrategyType', omitEmpty: true, tag: 1 },
   },
   DeleteOptions: {
     apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
@@ -1105,6 +1149,10 @@ export const models = {
   ResourceStatus: {
     name: { type: 'string', shape: 'one', required: true, go: 'v1.ResourceName', tag: 1 },
     resources: { type: 'ResourceHealth', shape: 'list', omitEmpty: true, tag: 2 },
+  },
+  RollingUpdateDaemonSet: {
+    maxSurge: { type: 'intOrString', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },
+    maxUnavailable: { type: 'intOrString', shape: 'one', pointer: true, omitEmpty: true, tag: 1 },
   },
   RollingUpdateDeployment: {
     maxSurge: { type: 'intOrString', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },

@@ -281,8 +281,58 @@ export interface ContainerUser {
   readonly linux?: LinuxContainerUser;
 }
 
+export interface ControllerRevision {
+  readonly apiVersion?: string;
+  readonly data?: unknown;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly revision: number;
+}
+
 export interface DaemonEndpoint {
   readonly Port: number;
+}
+
+export interface DaemonSet {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly spec?: DaemonSetSpec;
+  readonly status?: DaemonSetStatus;
+}
+
+export interface DaemonSetCondition {
+  readonly lastTransitionTime?: string;
+  readonly message?: string;
+  readonly reason?: string;
+  readonly status: string;
+  readonly type: string;
+}
+
+export interface DaemonSetSpec {
+  readonly minReadySeconds?: number;
+  readonly revisionHistoryLimit?: number;
+  readonly selector: LabelSelector;
+  readonly template: PodTemplateSpec;
+  readonly updateStrategy?: DaemonSetUpdateStrategy;
+}
+
+export interface DaemonSetStatus {
+  readonly collisionCount?: number;
+  readonly conditions?: readonly DaemonSetCondition[];
+  readonly currentNumberScheduled: number;
+  readonly desiredNumberScheduled: number;
+  readonly numberAvailable?: number;
+  readonly numberMisscheduled: number;
+  readonly numberReady: number;
+  readonly numberUnavailable?: number;
+  readonly observedGeneration?: number;
+  readonly updatedNumberScheduled?: number;
+}
+
+export interface DaemonSetUpdateStrategy {
+  readonly rollingUpdate?: RollingUpdateDaemonSet;
+  readonly type?: string;
 }
 
 export interface DeleteOptions {
@@ -1266,6 +1316,11 @@ export interface ResourceRequirements {
 export interface ResourceStatus {
   readonly name: string;
   readonly resources?: readonly ResourceHealth[];
+}
+
+export interface RollingUpdateDaemonSet {
+  readonly maxSurge?: number | string;
+  readonly maxUnavailable?: number | string;
 }
 
 export interface RollingUpdateDeployment {

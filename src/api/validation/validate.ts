@@ -2,6 +2,8 @@ import type { FieldError } from '../field-error.ts';
 import type {
   Binding,
   ConfigMap,
+  ControllerRevision,
+  DaemonSet,
   Deployment,
   Event,
   EventsV1Event,
@@ -18,6 +20,13 @@ import type {
   TokenRequest,
 } from '../gen/types.ts';
 import type { KubernetesObject, ResourceType } from '../resources.ts';
+import {
+  checkControllerRevision,
+  checkControllerRevisionUpdate,
+  checkDaemonSet,
+  checkDaemonSetStatusUpdate,
+  checkDaemonSetUpdate,
+} from './daemon-set.ts';
 import { checkDeployment, checkDeploymentStatusUpdate, checkDeploymentUpdate } from './deployment.ts';
 import { checkEvent, checkEventsV1, checkEventsV1Update } from './event.ts';
 import { checkJob, checkJobStatusUpdate, checkJobUpdate } from './job.ts';
@@ -85,6 +94,18 @@ const rulesByModel: ReadonlyMap<string, AnyRules> = new Map<string, AnyRules>([
       update: checkDeploymentUpdate,
       status: checkDeploymentStatusUpdate,
     }),
+  ],
+  [
+    'DaemonSet',
+    rules<DaemonSet>({
+      create: checkDaemonSet,
+      update: checkDaemonSetUpdate,
+      status: checkDaemonSetStatusUpdate,
+    }),
+  ],
+  [
+    'ControllerRevision',
+    rules<ControllerRevision>({ create: checkControllerRevision, update: checkControllerRevisionUpdate }),
   ],
   ['Job', rules<Job>({ create: checkJob, update: checkJobUpdate, status: checkJobStatusUpdate })],
   [

@@ -4,7 +4,14 @@ import { decode } from '../decode.ts';
 import { applyDefaults } from '../defaulting.ts';
 import type { Draft } from '../draft.ts';
 import { fieldErrorText } from '../field-error.ts';
-import type { Deployment, Job, ReplicaSet, ReplicationController } from '../gen/types.ts';
+import type {
+  ControllerRevision,
+  DaemonSet,
+  Deployment,
+  Job,
+  ReplicaSet,
+  ReplicationController,
+} from '../gen/types.ts';
 import { type KubernetesObject, resources, type ResourceType } from '../resources.ts';
 import { validateCreate, validateUpdate } from './validate.ts';
 
@@ -209,4 +216,39 @@ test('of a job only how it runs can change; where, only before it has started', 
     'spec.template: field is immutable',
   ]);
   assert.deepEqual(update({ suspend: true }, { suspend: true, template: pinned }), []);
+});
+
+test('a daemon set replaces one pod at a time, and remembers ten templates', () => {
+  const type: ResourceType<DaemonSet> = resources.daemonsets;
+  const { template: _template, selector: _selector, ...rest } = made(type, { selector, template }).spec ?? {};
+  assert.deepEqual(rest, {
+    updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
+    revisionHistoryLimit: 10,
+  });
+  const of = (spec: object): string[] => problems(type, { selector, template, ...spec });
+  const rolling = (rollingUpdate: object): object => ({ updateStrategy: { type: 'RollingUpdate', rollingUpdate } });
+  assert.deepEqual(of({}), []);
+  assert.deepEqual(of({ updateStrategy: { type: 'OnDelete' } }), []);
+  assert.deepEqual(of(rolling({ maxSurge: 1 })), [
+    'spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: 1: may not be set when maxUnavailable is non-zero',
+  ]);
+  assert.deepEqual(of(rolling({ maxUnavailable: '0%' })), [
+    'spec.updateStrategy.rollingUpdate.maxUnavailable: Required value: cannot be 0 when maxSurge is 0',
+  ]);
+  assert.deepEqual(of({ selector: {} }), ['spec.selector: Invalid value: {}: empty selector is invalid for daemonset']);
+  assert.deepEqual(of({ updateStrategy: { type: 'Recreate' } }), [
+    'spec.updateStrategy.type: Unsupported value: "Recreate": supported values: "OnDelete", "RollingUpdate"',
+  ]);
+});
+
+test('a revision has data, and keeps it', () => {
+  const type = resources.controllerrevisions;
+  const of = (fields: object): Draft<ControllerRevision> =>
+    decode<ControllerRevision>(type.model, { metadata, ...fields }, 'Strict').object;
+  assert.deepEqual(validateCreate(type, of({ revision: -1 })).map(fieldErrorText), [
+    'data: Required value: data is mandatory',
+    'revision: Invalid value: -1: must be greater than or equal to 0',
+  ]);
+  const changed = validateUpdate(type, of({ data: { a: 1 }, revision: 2 }), of({ data: { a: 2 }, revision: 1 }), '');
+  assert.deepEqual(changed.map(fieldErrorText), ['data: Invalid value: {"a":1}: field is immutable']);
 });
