@@ -516,3 +516,30 @@ test('whatever gets lost: no node is overfull, no pod is bound twice, and in the
   }
   assert.ok(total.bound > 30 && total.preempted > 5, JSON.stringify(total));
 });
+
+test('pods of one controller are spread over the nodes, though one node has more room', async () => {
+  const { client, clock, addNode, close } = await setUp('replicas');
+  await addNode('n1', { cpu: '16', memory: '64Gi' });
+  await addNode('n2');
+  for (const name of ['n1', 'n2']) {
+    const body = { metadata: { labels: { [hostKey]: name } } };
+    await client.patch(resources.nodes, { name }, { type: 'merge', body }, never);
+  }
+  const template = { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+  const controller = { metadata: { name: 'web' }, spec: { replicas: 6, selector: { app: 'web' }, template } };
+  const made = await client.create(resources.replicationcontrollers, { namespace: 'default' }, controller, never);
+  const owner = { apiVersion: 'v1', kind: 'ReplicationController', name: 'web', uid: made.metadata?.uid ?? '' };
+  const nodesOf = async (name: string, ownerReferences: readonly object[]): Promise<readonly string[]> => {
+    for (let index = 0; index < 6; index++) {
+      const metadata = { name: `${name}${index}`, labels: { app: name }, ownerReferences };
+      await client.create(resources.pods, { namespace: 'default' }, { ...template, metadata } as Pod, never);
+    }
+    await clock.advance(1_000);
+    const { items } = await client.list(resources.pods, { labelSelector: `app=${name}` }, never);
+    return items.map(({ spec }) => spec?.nodeName ?? '').sort((a, b) => (a < b ? -1 : 1));
+  };
+  await clock.advance(1_000);
+  assert.deepEqual(await nodesOf('web', [{ ...owner, controller: true }]), ['n1', 'n1', 'n1', 'n2', 'n2', 'n2']);
+  assert.deepEqual(await nodesOf('bare', []), ['n1', 'n1', 'n1', 'n1', 'n1', 'n1']);
+  await close();
+});
