@@ -2,10 +2,10 @@ import type { Taint } from '../api/gen/types.ts';
 import { isSelectedNode, toleratesTaint } from '../api/node-selection.ts';
 import type { ClusterView, NodeView } from './cluster-view.ts';
 import type { NodeFacts } from './node-facts.ts';
-import { affinityConflict, affinityStateOf } from './pod-affinity.ts';
+import { affinityConflict, affinityStateOf, anyMeans } from './pod-affinity.ts';
 import type { AffinityState } from './pod-affinity.ts';
 import type { PodNeeds, PortClaim } from './pod-needs.ts';
-import { spreadConflict, spreadStateOf } from './topology-spread.ts';
+import { countsForSpread, spreadConflict, spreadStateOf } from './topology-spread.ts';
 import type { SpreadState } from './topology-spread.ts';
 
 /** What a pod was rejected by, in upstream's order; decides what may help it. Upstream: the plug-ins. */
@@ -38,6 +38,17 @@ export interface Trial {
 /** Holds until the next change of the cluster. */
 export function trialOf(needs: PodNeeds, cluster: ClusterView): Trial {
   return { needs, affinity: affinityStateOf(needs, cluster), spread: spreadStateOf(needs, cluster) };
+}
+
+/** Whether a pod that comes or goes changes a trial, besides the room that it takes or leaves on its node. */
+export function affectsTrial(pod: PodNeeds, needs: PodNeeds, cluster: ClusterView): boolean {
+  const { near = [], far = [] } = needs.affinity ?? {};
+  return (
+    countsForSpread(pod, needs) ||
+    anyMeans(near, pod, cluster) ||
+    anyMeans(far, pod, cluster) ||
+    anyMeans(pod.affinity?.far, needs, cluster)
+  );
 }
 
 /** `undefined`: the node can take the pod. The first that rejects decides what is said; upstream's order. */

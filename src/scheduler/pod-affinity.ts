@@ -48,6 +48,10 @@ export function affinityStateOf(needs: PodNeeds, cluster: ClusterView): Affinity
   return { near, mayBeFirst, far: [...far.values()], avoided: [...avoided.values()] };
 }
 
+export function anyMeans(terms: readonly AffinityTerm[] | undefined, pod: PodNeeds, cluster: ClusterView): boolean {
+  return terms?.some((term) => cluster.isMeantBy(term, pod)) === true;
+}
+
 function noDomains({ topologyKey }: AffinityTerm, cluster: ClusterView): Domains {
   const topology = cluster.topology(topologyKey);
   return { topology, marks: new Uint8Array(topology.domainCount) };

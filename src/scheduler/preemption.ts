@@ -2,8 +2,8 @@
 import type { Entropy } from '../base/entropy.ts';
 import type { ClusterView, NodeView } from './cluster-view.ts';
 import { countReason, histogram, unfitText } from './failure-text.ts';
-import { rejectionOf, trialOf } from './filters.ts';
-import type { Rejection } from './filters.ts';
+import { affectsTrial, rejectionOf, trialOf } from './filters.ts';
+import type { Rejection, Trial } from './filters.ts';
 import type { PodNeeds } from './pod-needs.ts';
 
 const candidatesPercent = 10; // of the nodes where it may help; that many are compared,
@@ -22,11 +22,12 @@ interface Candidate {
 
 /** Looks for the node where the least harm is done. `rejections`: why each node that was looked at cannot take it. */
 export function preemptionFor(
-  needs: PodNeeds,
+  trial: Trial,
   cluster: ClusterView,
   rejections: ReadonlyMap<NodeView, Rejection>,
   entropy: Entropy,
 ): Preemption {
+  const { needs } = trial;
   const refusal = ineligibleBecause(needs, cluster, rejections);
   if (refusal !== undefined) return { kind: 'none', text: refusal, keepsNomination: true };
   const nodes = [...rejections].filter(([, rejection]) => rejection.isCurable).map(([node]) => node);
@@ -34,11 +35,12 @@ export function preemptionFor(
   const offset = nodes.length > candidatesMax ? Math.floor(entropy.unit() * nodes.length) : 0;
   const reasons = new Map<string, number>();
   const candidates: Candidate[] = [];
+  const hasLower = cluster.hasPodBelow(needs.priority);
   for (let index = 0; index < nodes.length && candidates.length < candidatesMax; index++) {
     const node = nodes[(offset + index) % nodes.length];
     if (node === undefined) continue;
-    const result = victimsOn(node, needs, cluster);
-    if (Array.isArray(result.victims)) candidates.push({ node, victims: result.victims });
+    const result = hasLower ? victimsOn(node, trial, cluster) : noVictims;
+    if (result.victims !== undefined) candidates.push({ node, victims: result.victims });
     for (const reason of result.reasons) countReason(reasons, reason);
   }
   const best = leastHarm(candidates);
@@ -68,18 +70,31 @@ type Search =
   | { readonly victims: readonly PodNeeds[]; readonly reasons: readonly [] }
   | { readonly victims: undefined; readonly reasons: readonly string[] };
 
+const noVictims: Search = { victims: undefined, reasons: ['No preemption victims found for incoming pod'] };
+
 /** The fewest and least important pods that must go. Takes them away from the view to see, and puts them back. */
-function victimsOn(node: NodeView, needs: PodNeeds, cluster: ClusterView): Search {
-  const lower = [...node.pods.values()].filter((pod) => pod.priority < needs.priority);
-  if (lower.length === 0) return { victims: undefined, reasons: ['No preemption victims found for incoming pod'] };
+function victimsOn(node: NodeView, trial: Trial, cluster: ClusterView): Search {
+  const { needs } = trial;
   const { name } = node.facts;
-  for (const pod of lower) cluster.remove(pod.uid);
-  const rejection = rejectionWithNominated(needs, cluster, node);
+  const lower = [...node.pods.values()].filter((pod) => pod.priority < needs.priority);
+  if (lower.length === 0) return noVictims;
+  let current: Trial | undefined = trial; // undefined: out of date
+  const rejectionNow = (): Rejection | undefined => {
+    current ??= trialOf(needs, cluster);
+    return rejectionWithNominated(current, cluster, node);
+  };
+  const move = (pod: PodNeeds, to: 'away' | 'back'): void => {
+    if (to === 'back') cluster.place(pod, name);
+    else cluster.remove(pod.uid);
+    if (affectsTrial(pod, needs, cluster)) current = undefined;
+  };
+  for (const pod of lower) move(pod, 'away');
+  const rejection = rejectionNow();
   const victims: PodNeeds[] = [];
   for (const pod of lower.sort(byImportance)) {
-    cluster.place(pod, name);
-    if (rejection !== undefined || rejectionWithNominated(needs, cluster, node) === undefined) continue;
-    cluster.remove(pod.uid);
+    move(pod, 'back');
+    if (rejection !== undefined || rejectionNow() === undefined) continue;
+    move(pod, 'away');
     victims.push(pod);
   }
   for (const pod of victims) cluster.place(pod, name);
@@ -87,15 +102,17 @@ function victimsOn(node: NodeView, needs: PodNeeds, cluster: ClusterView): Searc
 }
 
 /** Whether the node can take the pod, with and without the pods of its priority or more that are to come there. */
-export function rejectionWithNominated(needs: PodNeeds, cluster: ClusterView, node: NodeView): Rejection | undefined {
+export function rejectionWithNominated(trial: Trial, cluster: ClusterView, node: NodeView): Rejection | undefined {
+  const { needs } = trial;
   const coming = [...node.nominated.values()].filter((pod) => pod.priority >= needs.priority && pod.uid !== needs.uid);
   if (coming.length > 0) {
     for (const pod of coming) cluster.place(pod, node.facts.name);
-    const rejection = rejectionOf(trialOf(needs, cluster), node);
+    const isAffected = coming.some((pod) => affectsTrial(pod, needs, cluster));
+    const rejection = rejectionOf(isAffected ? trialOf(needs, cluster) : trial, node);
     for (const pod of coming) cluster.remove(pod.uid);
     if (rejection !== undefined) return rejection;
   }
-  return rejectionOf(trialOf(needs, cluster), node);
+  return rejectionOf(trial, node);
 }
 
 /** The higher priority first, then what has run longer. */

@@ -1,12 +1,13 @@
 /** Whether something that happened may help a pod that found no node. Upstream: the plug-ins' `QueueingHintFn`s. */
 import { unreachable } from '../base/status-error.ts';
-import type { AffinityTerm } from './affinity-terms.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { couldEverTake } from './filters.ts';
 import type { Rejector } from './filters.ts';
 import { hasMoreThan } from './node-facts.ts';
 import type { NodeFacts } from './node-facts.ts';
+import { anyMeans } from './pod-affinity.ts';
 import type { PodNeeds } from './pod-needs.ts';
+import { countsForSpread } from './topology-spread.ts';
 
 export type ClusterChange =
   /** A node is new, or has changed. */
@@ -98,13 +99,4 @@ function goneMayHelp(before: PodNeeds, needs: PodNeeds, rejectedBy: Rejector, cl
     default:
       return false;
   }
-}
-
-function countsForSpread(pod: PodNeeds, needs: PodNeeds): boolean {
-  if (pod.namespace !== needs.namespace) return false;
-  return needs.hardSpread.some(({ selector }) => selector.matches(pod.labels));
-}
-
-function anyMeans(terms: readonly AffinityTerm[] | undefined, pod: PodNeeds, cluster: ClusterView): boolean {
-  return terms?.some((term) => cluster.isMeantBy(term, pod)) === true;
 }

@@ -58,7 +58,7 @@ export function schedulePod(
   }
   const best = bestOf(needs, cluster, fitting, needs.hasOwnSpread ? needs.softSpread : spread, entropy);
   if (best !== undefined) return { kind: 'node', nodeName: best.facts.name };
-  return unfit(needs, cluster, rejections, entropy);
+  return unfit(trial, cluster, rejections, entropy);
 }
 
 function possibleNodes(needs: PodNeeds, cluster: ClusterView): readonly NodeView[] {
@@ -68,7 +68,7 @@ function possibleNodes(needs: PodNeeds, cluster: ClusterView): readonly NodeView
 
 function check(trial: Trial, cluster: ClusterView, node: NodeView): Rejection | undefined {
   if (node.nominated.size === 0) return rejectionOf(trial, node);
-  return rejectionWithNominated(trial.needs, cluster, node);
+  return rejectionWithNominated(trial, cluster, node);
 }
 
 function bestOf(
@@ -90,7 +90,7 @@ function unplaced(message: string, rejectedBy: ReadonlySet<Rejector>): Placement
 }
 
 function unfit(
-  needs: PodNeeds,
+  trial: Trial,
   cluster: ClusterView,
   rejections: ReadonlyMap<NodeView, Rejection>,
   entropy: Entropy,
@@ -104,7 +104,7 @@ function unfit(
   }
   if (rejections.size < total) rejectedBy.add('NodeAffinity');
   countReason(reasons, "node(s) didn't satisfy plugin(s) [NodeAffinity]", total - rejections.size);
-  const preemption = preemptionFor(needs, cluster, rejections, entropy);
+  const preemption = preemptionFor(trial, cluster, rejections, entropy);
   const why = histogram(reasons);
   if (preemption.kind === 'victims') {
     const { nodeName, victims: pods } = preemption;

@@ -23,6 +23,12 @@ interface CountedConstraint extends Zoned {
 /** How the placed pods are spread, for one pod, worked out once for all nodes. */
 export type SpreadState = readonly CountedConstraint[];
 
+/** Whether it is one of the pods that `needs` is to be spread among. */
+export function countsForSpread(pod: PodNeeds, needs: PodNeeds): boolean {
+  if (pod.namespace !== needs.namespace) return false;
+  return needs.hardSpread.some(({ selector }) => selector.matches(pod.labels));
+}
+
 /** `undefined` if it has no constraint that forbids a node. */
 export function spreadStateOf(needs: PodNeeds, cluster: ClusterView): SpreadState | undefined {
   if (needs.hardSpread.length === 0) return undefined;
