@@ -594,7 +594,18 @@ function readAll(host: string, port: number): Promise<string> {
   });
 }
 
+const listenTriesMax = 200;
+
+/** The app says that it is starting before it listens, so it may refuse for a moment. */
 async function httpGet(ip: string): Promise<string> {
-  const response = await fetch(`http://${ip}:8080/`);
-  return `${response.status} ${await response.text()}`;
+  for (let tries = 1; ; tries++) {
+    try {
+      const response = await fetch(`http://${ip}:8080/`);
+      return `${response.status} ${await response.text()}`;
+    } catch (error) {
+      const isRefused = error instanceof TypeError && String(error.cause).includes('ECONNREFUSED');
+      if (!isRefused || tries === listenTriesMax) throw error;
+      await sleepMs(50);
+    }
+  }
 }
