@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts';
-import { StatusError } from '../base/status-error.ts';
+import { withDeadline } from '../base/with-deadline.ts';
 import type { ContainerRuntime } from '../cri/runtime.ts';
 
 const requestMs = 120_000; // upstream: runtimeRequestTimeout
@@ -17,7 +17,12 @@ export function withDeadlines(inner: ContainerRuntime, clock: Clock): ContainerR
     limitMs: number,
     signal: AbortSignal,
     call: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> => withDeadline(clock, `kubelet.runtime.${verb}`, limitMs, signal, call);
+  ): Promise<T> => {
+    // As upstream's events show it: whole for a sandbox, bare for all else.
+    const prefix = verb === 'runPodSandbox' ? 'rpc error: code = DeadlineExceeded desc = ' : '';
+    const message = `${prefix}context deadline exceeded`;
+    return withDeadline(clock, { name: `kubelet.runtime.${verb}`, limitMs, message }, signal, call);
+  };
   const { removeImage, imageFsInfo } = inner;
   return {
     version: (signal) => within('version', statusMs, signal, (own) => inner.version(own)),
@@ -70,40 +75,3 @@ export function withDeadlines(inner: ContainerRuntime, clock: Clock): ContainerR
     events: (signal) => inner.events(signal),
   };
 }
-
-/** What comes first decides; an answer that comes after the deadline is not listened to. */
-function withDeadline<T>(
-  clock: Clock,
-  name: string,
-  limitMs: number,
-  signal: AbortSignal,
-  call: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  // As upstream's events show it: whole for a sandbox, bare for all else.
-  const prefix = name.endsWith('.runPodSandbox') ? 'rpc error: code = DeadlineExceeded desc = ' : '';
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const own = new AbortController();
-    const timer = new AbortController();
-    const end = (): void => {
-      signal.removeEventListener('abort', onAbort);
-      timer.abort(answered);
-    };
-    const giveUp = (reason: unknown): void => {
-      end();
-      reject(reason);
-      own.abort(reason);
-    };
-    const onAbort = (): void => giveUp(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    clock.sleep(limitMs, name, timer.signal).then(
-      () => giveUp(new StatusError('Timeout', `${prefix}context deadline exceeded`)),
-      () => {},
-    );
-    const answer = (async () => call(own.signal))(); // also what is thrown at once is an answer
-    answer.then(resolve, reject).finally(end);
-    return undefined;
-  });
-}
-
-const answered = new Error('answered'); // ends the timer, never shown

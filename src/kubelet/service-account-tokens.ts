@@ -6,6 +6,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Entropy } from '../base/entropy.ts';
 import type { Log } from '../base/log.ts';
 import { StatusError, messageOf } from '../base/status-error.ts';
+import { withDeadline } from '../base/with-deadline.ts';
 import type { Client } from '../client/client.ts';
 import { podUidOf } from './pod-names.ts';
 
@@ -13,6 +14,8 @@ const ageMsMax = 24 * 3_600_000;
 const refreshShare = 0.8; // of its life
 const jitterMsMax = 10_000;
 const secondsDefault = 3_600;
+/** How long the server may take to renew one that is still good. */
+const patienceMs = 1_000;
 
 // The subresource `token` of a service account takes and gives another kind than the account.
 const accountTokens = resources.serviceaccounts as ResourceType as ResourceType<TokenRequest>;
@@ -51,7 +54,10 @@ export class ServiceAccountTokens {
     const held = this.#byPod.get(podUid)?.get(key);
     if (held !== undefined && !this.#isDue(held)) return held.token;
     try {
-      const fetched = await this.#fetch(pod, audience, expirationSeconds, signal);
+      const isGood = held !== undefined && clock.wallMs() <= held.expiresWallMs;
+      const fetch = (own: AbortSignal): Promise<HeldToken> => this.#fetch(pod, audience, expirationSeconds, own);
+      const limit = { name: 'kubelet.tokens.patience', limitMs: patienceMs, message: 'the server does not answer' };
+      const fetched = isGood ? await withDeadline(clock, limit, signal, fetch) : await fetch(signal);
       const tokens = this.#byPod.get(podUid) ?? new Map<string, HeldToken>();
       this.#byPod.set(podUid, tokens.set(key, fetched));
       return fetched.token;

@@ -54,6 +54,8 @@ export interface SimContainerSpec {
   readonly id: string;
   readonly sandbox: PodSandboxStatus;
   readonly hostname: string;
+  /** Where it listens if it has no address of its own. */
+  readonly hostAddress: string;
   readonly podUid: string;
   readonly config: ContainerConfig;
   readonly imageName: string;
@@ -249,7 +251,7 @@ export class SimContainer {
   #listen(port: number, server: SimServer, signal: AbortSignal): void {
     let stop: (() => void) | undefined;
     try {
-      stop = this.#deps.network?.listen(this.#spec.sandbox.ips[0] ?? '127.0.0.1', port, server);
+      stop = this.#deps.network?.listen(this.#spec.sandbox.ips[0] ?? this.#spec.hostAddress, port, server);
     } catch (error) {
       if (!(error instanceof StatusError)) throw error;
       this.#writeLog('stderr', error.message);

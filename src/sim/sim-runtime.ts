@@ -4,7 +4,6 @@ import { randomHex, type Entropy } from '../base/entropy.ts';
 import { StatusError } from '../base/status-error.ts';
 import { TaskScope } from '../base/task-scope.ts';
 import { ContainerEvents } from '../cri/container-events.ts';
-import { imageNameText, parseImageName } from '../cri/image-name.ts';
 import {
   ExecTimeoutError,
   podLabels,
@@ -32,6 +31,7 @@ import { findExecResult, findScript } from './container-script.ts';
 import type { ContainerScript, ScriptRule, SimExecResult, SimImage, SimInstance } from './container-script.ts';
 import { noFaults, type Faults } from './faults.ts';
 import { SimContainer, type SimListeners } from './sim-container.ts';
+import { idOf, normalName, runtimeImage, unknownHostText } from './sim-images.ts';
 
 /** The verbs that take time and can fail; the fault sites are `cri.VERB.lostRequest` and `cri.VERB.lostReply`. */
 export const simVerbs = [
@@ -64,7 +64,7 @@ export type SimVerb = (typeof simVerbs)[number];
 const hungStopMs = 20_000; // fault `cri.stopContainer.hung`: how long even SIGKILL does not help
 const lateStartMs = 125_000; // fault `cri.startContainer.late`: longer than a kubelet waits
 const slowPullMs = 60_000; // fault `cri.pullImage.slow`
-const hostNumbers = 253; // .2 to .254 of 10.244.0.0/24
+const hostNumbers = 253; // .2 to .254 of the subnet
 
 export interface SimRuntimeDeps {
   readonly clock: Clock;
@@ -82,6 +82,10 @@ export interface SimRuntimeOptions {
   readonly rules: readonly ScriptRule[];
   /** Bounds of what a verb takes, in milliseconds; drawn evenly. Default 1 to 5. */
   readonly latencyMs?: readonly [min: number, max: number];
+  /** The first three bytes of its pods' addresses. Default `10.244.0`. */
+  readonly podSubnet?: string;
+  /** Where pods on the machine's own network listen. Default `127.0.0.1`. */
+  readonly hostAddress?: string;
   /** What pulling an unknown image fails with. Default: as containerd when the registry's name is unknown. */
   readonly pullErrorText?: (image: string) => string;
   readonly onStarted?: (instance: SimInstance) => void;
@@ -149,6 +153,8 @@ export class SimRuntime implements ContainerRuntime {
 
   /** The machine loses power: everything that runs ends at once, and nobody is told. */
   powerOff(): void {
+    this.#connection.abort(unavailable()); // what was asked for and not yet done never will be
+    this.#connection = new AbortController();
     this.#endAll();
     for (const sandbox of this.#sandboxes.values()) sandbox.status = { ...sandbox.status, state: 'notReady' };
   }
@@ -346,7 +352,7 @@ export class SimRuntime implements ContainerRuntime {
       if (state !== 'ready') {
         throw new StatusError('Conflict', `sandbox container ${JSON.stringify(podSandboxId)} is not running`);
       }
-      const server = this.#deps.network?.find(ips[0] ?? '127.0.0.1', port);
+      const server = this.#deps.network?.find(ips[0] ?? this.#hostAddress, port);
       if (server === undefined) {
         const refused = 'connection refused';
         throw new StatusError('ServiceUnavailable', portForwardErrorText(podSandboxId, port, refused, refused));
@@ -456,6 +462,7 @@ export class SimRuntime implements ContainerRuntime {
         id: randomHex(this.#ids, 32),
         sandbox: sandbox.status,
         hostname: sandboxConfig.hostname,
+        hostAddress: this.#hostAddress,
         podUid: config.labels[podLabels.podUid] ?? sandboxConfig.metadata.uid,
         config,
         imageName: image.name,
@@ -513,9 +520,13 @@ export class SimRuntime implements ContainerRuntime {
     throw new StatusError('NotFound', `an error occurred when try to find container ${JSON.stringify(id)}: not found`);
   }
 
+  get #hostAddress(): string {
+    return this.#options.hostAddress ?? '127.0.0.1';
+  }
+
   #takeIp(): string {
     this.#hostNumber = (this.#hostNumber % hostNumbers) + 1;
-    return `10.244.0.${this.#hostNumber + 1}`;
+    return `${this.#options.podSubnet ?? '10.244.0'}.${this.#hostNumber + 1}`;
   }
 
   #presentImages(): SimImage[] {
@@ -550,40 +561,6 @@ async function runExec(
 /** As in Kubernetes: `command` replaces the entrypoint, `args` what follows it. */
 function commandOf(config: ContainerConfig, image: SimImage): readonly string[] {
   return [...(config.command.length > 0 ? config.command : (image.entrypoint ?? [])), ...config.args];
-}
-
-function normalName(image: string): string {
-  const name = parseImageName(image);
-  return name === undefined ? image : imageNameText(name);
-}
-
-function runtimeImage(image: SimImage): RuntimeImage {
-  const { name, sizeBytes, uid, username } = image;
-  return {
-    id: idOf(image),
-    repoTags: [name],
-    sizeBytes,
-    ...(uid === undefined ? {} : { uid }),
-    ...(username === undefined ? {} : { username }),
-  };
-}
-
-/** Looks like a digest, and is the same for the same name. */
-function idOf(image: SimImage): string {
-  let id = '';
-  for (let word = 0; id.length < 64; word++) {
-    let hash = 0x811c9dc5 ^ word;
-    for (let i = 0; i < image.name.length; i++) hash = Math.imul(hash ^ image.name.charCodeAt(i), 0x01000193) >>> 0;
-    id += hash.toString(16).padStart(8, '0');
-  }
-  return `sha256:${id}`;
-}
-
-function unknownHostText(image: string): string {
-  const name = normalName(image);
-  const host = name.slice(0, name.indexOf('/'));
-  const reason = `failed to resolve reference "${name}": lookup ${host}: no such host`;
-  return `failed to pull and unpack image "${name}": ${reason}`;
 }
 
 function unavailable(): StatusError {

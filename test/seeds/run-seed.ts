@@ -56,7 +56,6 @@ class Run {
   readonly #chaos: Entropy;
   /** Switched on in half of the runs each: one kind of noise can hide another bug. */
   readonly #features: ReadonlyMap<(typeof features)[number], boolean>;
-  #kubelet: ReturnType<SimCluster['startKubelet']>;
   #podCount = 0;
   #hasForced = false;
   readonly #wanted = new Map<string, Rest>(); // by name; those that nobody deleted
@@ -65,7 +64,6 @@ class Run {
   constructor(cluster: SimCluster, checker: LifeChecker, entropy: Entropy) {
     this.#cluster = cluster;
     this.#checker = checker;
-    this.#kubelet = cluster.node;
     this.#chaos = entropy.fork('chaos');
     this.#features = new Map(features.map((name) => [name, entropy.fork(name).unit() < 0.5]));
   }
@@ -164,22 +162,23 @@ class Run {
 
   /** Its tasks end, its containers do not; then a new one takes over. */
   async #restartKubelet(): Promise<void> {
-    const { clock } = this.#cluster;
-    await settled(clock, this.#kubelet.scope.close());
+    const { clock, machine } = this.#cluster;
+    if (machine.kubelet !== undefined) await settled(clock, machine.kubelet.scope.close());
     await clock.advance(2_000);
-    this.#kubelet = this.#cluster.startKubelet();
+    machine.startKubelet();
   }
 
   /** It dies in the middle of whatever it was doing. */
   async #crashKubelet(): Promise<void> {
-    this.#kubelet.crash();
-    await this.#cluster.clock.advance(2_000);
-    this.#kubelet = this.#cluster.startKubelet();
+    const { clock, machine } = this.#cluster;
+    machine.kubelet?.crash();
+    await clock.advance(2_000);
+    machine.startKubelet();
   }
 
   /** A failure of the node's tasks, if there is one. */
   check(): void {
-    const failure = this.#cluster.scope.failure ?? this.#kubelet.scope.failure;
+    const failure = this.#cluster.scope.failure ?? this.#cluster.machine.failure;
     if (failure !== undefined) throw failure;
     const timers = this.#cluster.clock.pendingNames();
     invariant(timers.length <= timersMax, `timers pile up: ${timers.length}, the last ${timers.slice(-20).join(' ')}`);
