@@ -2,6 +2,7 @@ import type { Container, Lifecycle, Pod } from '../api/gen/types.ts';
 import { podLabels } from '../cri/runtime.ts';
 import type { RuntimeContainerStatus } from '../cri/runtime.ts';
 import { podUidOf } from './pod-names.ts';
+import { configSourceAnnotation } from './static-pod.ts';
 
 /**
  * What the kubelet writes on sandboxes and containers, so that a restarted kubelet can take them over without the pod:
@@ -14,7 +15,6 @@ const terminationPolicyAnnotation = 'io.kubernetes.container.terminationMessageP
 const preStopAnnotation = 'io.kubernetes.container.preStopHandler';
 const portsAnnotation = 'io.kubernetes.container.ports';
 const podGraceAnnotation = 'io.kubernetes.pod.terminationGracePeriod';
-const configSourceAnnotation = 'kubernetes.io/config.source';
 
 /** Tells whether a container's definition changed: covers name and image only, as upstream's. */
 export function containerHash(container: Container): string {

@@ -26,11 +26,14 @@ import type { NodeContext } from './node-context.ts';
 import type { NodeFiles } from './node-files.ts';
 import { NodeRegistration, nodeReference } from './node-registration.ts';
 import { nodeServerHandler } from './node-server.ts';
+import { MirrorPods } from './mirror-pods.ts';
+import type { StaticPodNow } from './mirror-pods.ts';
+import { noServer } from './no-server.ts';
 import { networkProblemOf } from './node-status.ts';
 import type { HostInfo } from './node-status.ts';
 import { ObjectReader } from './object-reader.ts';
 import { isWorthSync } from './pod-changes.ts';
-import { isTerminalPhase, podReference, podUidOf } from './pod-names.ts';
+import { isTerminalPhase, podKeyOf, podReference, podUidOf } from './pod-names.ts';
 import { PodCgroups } from './pod-cgroups.ts';
 import { PodSync } from './pod-sync.ts';
 import { PodWorker } from './pod-worker.ts';
@@ -42,6 +45,9 @@ import { PulledImages } from './pulled-images.ts';
 import { Relist } from './relist.ts';
 import type { RuntimeView } from './relist.ts';
 import { withDeadlines } from './runtime-deadlines.ts';
+import { isMirrorPod, isStaticPod, mirroredUidOf } from './static-pod.ts';
+import type { StaticPodSource } from './static-pod-source.ts';
+import { StaticPods } from './static-pods.ts';
 import { StatusWriter } from './status-writer.ts';
 import type { StreamServer } from './stream-server.ts';
 import { VolumeLimits } from './volume-limits.ts';
@@ -51,7 +57,10 @@ const runtimeRetryMs = 1_000;
 export const kubeletVersion = 'v1.34.2';
 
 export interface KubeletDeps {
-  readonly client: Client;
+  /** `undefined`: there is no API server, and this node runs its static pods alone. */
+  readonly client: Client | undefined;
+  /** Pods that the node runs whatever the API says. Default: none. */
+  readonly staticPods?: StaticPodSource;
   readonly runtime: ContainerRuntime;
   readonly clock: Clock;
   readonly entropy: Entropy;
@@ -107,7 +116,8 @@ export interface KubeletOptions {
 }
 
 /**
- * The node agent: keeps the containers of the pods that are bound to this node running, and tells the API how they are.
+ * The node agent: keeps the containers of the pods that are bound to this node running, and of those that its manifests
+ * describe, and tells the API how they are.
  *
  *     const kubelet = new Kubelet(deps, options);
  *     scope.start((signal) => kubelet.run(signal));        // registers the node and works until `signal` aborts
@@ -120,7 +130,10 @@ export class Kubelet {
   readonly handle: HttpHandler;
   readonly #deps: KubeletDeps;
   readonly #context: NodeContext;
-  readonly #pods: Informer<Pod>;
+  readonly #isAlone: boolean;
+  readonly #pods: Informer<Pod>; // with mirrors of static pods; empty if alone
+  readonly #statics: StaticPods | undefined;
+  readonly #mirrors: MirrorPods;
   readonly #statuses: StatusWriter;
   readonly #registration: NodeRegistration;
   readonly #relist: Relist;
@@ -134,7 +147,8 @@ export class Kubelet {
 
   constructor(deps: KubeletDeps, options: KubeletOptions) {
     this.#deps = deps;
-    const { client, clock, entropy, log, recorder, files, transport } = deps;
+    const { client = noServer, clock, entropy, log, recorder, files, transport } = deps;
+    this.#isAlone = deps.client === undefined;
     const runtime = withDeadlines(deps.runtime, clock);
     const allocatable = options.allocatable ?? options.capacity;
     this.#context = {
@@ -161,12 +175,9 @@ export class Kubelet {
     this.#pods =
       deps.pods ?? new ListWatchInformer<Pod>({ client, type: resources.pods, fieldSelector, clock, entropy, log });
     this.#pods.onChange((change) => this.#onPodChange(change));
-    this.#statuses = new StatusWriter({
-      client,
-      clock,
-      log,
-      podOf: ({ metadata }) => this.#pods.get(metadata?.namespace ?? '', metadata?.name ?? ''),
-    });
+    this.#statuses = new StatusWriter({ client, clock, log, podOf: (pod) => this.#shownAs(pod) });
+    this.#statics = deps.staticPods && new StaticPods(this.#context, deps.staticPods, () => this.#followStaticPods());
+    this.#mirrors = this.#createMirrors(client);
     this.#houseAlarm = new Alarm(clock, 'kubelet.housekeeping');
     this.#relist = new Relist(this.#context, (view) => this.#onView(view));
     const plegProblem = (): string | undefined => this.#relist.problem();
@@ -189,10 +200,22 @@ export class Kubelet {
       context: this.#context,
       metrics: deps.metrics,
       probeMetrics: deps.probeMetrics,
-      pods: () => [...this.#workers.values()].map(({ pod }) => pod),
+      pods: () => this.#ownPods(),
       statusOf: (podUid) => this.#statuses.statusOf(podUid),
       streams: deps.streams,
     });
+  }
+
+  /** The pods of this node, as it sees them itself. */
+  pods(): readonly Pod[] {
+    return this.#ownPods().map((pod) => ({
+      ...pod,
+      status: this.#statuses.statusOf(podUidOf(pod)) ?? pod.status ?? {},
+    }));
+  }
+
+  #ownPods(): Pod[] {
+    return [...this.#workers.values()].map(({ pod }) => pod);
   }
 
   /** Works until `signal` aborts; containers then go on running, unless `shutdown` ended them before. */
@@ -201,8 +224,12 @@ export class Kubelet {
     const { clock } = this.#deps;
     try {
       scope.start((inner) => this.#relist.run(inner));
-      scope.start((inner) => this.#registration.run(inner));
-      scope.start((inner) => this.#lease().run(inner));
+      if (this.#isAlone) {
+        scope.start((inner) => this.#registration.runAlone(inner));
+      } else {
+        scope.start((inner) => this.#registration.run(inner));
+        scope.start((inner) => this.#lease().run(inner));
+      }
       this.#runtimeName = await this.#untilRuntimeAnswers(scope.signal);
       const prober = this.#createProber(scope.signal);
       const pulled = new PulledImages(this.#context);
@@ -215,8 +242,9 @@ export class Kubelet {
       });
       this.#running = { scope, sync, prober, originMonoMs: clock.monoMs() };
       scope.start((inner) => this.#watchRuntime(inner));
-      scope.start((inner) => this.#statuses.run(inner));
-      scope.start((inner) => this.#pods.run(inner));
+      if (!this.#isAlone) this.#startTalking(scope);
+      const statics = this.#statics;
+      if (statics !== undefined) scope.start((inner) => statics.run(inner));
       scope.start((inner) => this.#keepHouse(inner));
       const rotation = new LogRotation(this.#context, () => this.#relist.view?.containers ?? []);
       scope.start((inner) => rotation.run(inner));
@@ -239,6 +267,17 @@ export class Kubelet {
       this.#running = undefined;
       await scope.close(signal.reason);
     }
+  }
+
+  /** What brings pods here from the API, and their state there. */
+  #startTalking(scope: TaskScope): void {
+    scope.start((inner) => this.#statuses.run(inner));
+    scope.start((inner) => this.#mirrors.run(inner));
+    scope.start((inner) => this.#pods.run(inner));
+    scope.start(async (inner) => {
+      await this.#pods.synced(inner);
+      this.#pokeMirrors();
+    });
   }
 
   /**
@@ -327,8 +366,19 @@ export class Kubelet {
     );
   }
 
+  #createMirrors(client: Client): MirrorPods {
+    return new MirrorPods({
+      context: this.#context,
+      client,
+      podOf: (namespace, name) => this.#pods.get(namespace, name),
+      node: () => this.#registration.node,
+      staticPodOf: (key) => this.#staticPodNow(key),
+    });
+  }
+
   #lease(): LeaseRenewer {
-    const { client, clock, entropy, log } = this.#deps;
+    const { clock, entropy, log } = this.#deps;
+    const { client } = this.#context;
     const name = this.#context.nodeName;
     return new LeaseRenewer({
       client,
@@ -347,8 +397,9 @@ export class Kubelet {
 
   #onPodChange({ previous, current }: InformerChange<Pod>): void {
     const gone = previous !== undefined && podUidOf(previous) !== (current && podUidOf(current)) ? previous : undefined;
-    if (gone !== undefined) this.#workers.get(podUidOf(gone))?.remove();
-    if (current === undefined) return;
+    for (const pod of [gone, current]) if (pod !== undefined) this.#onShownChange(pod);
+    if (gone !== undefined && !isMirrorPod(gone)) this.#workers.get(podUidOf(gone))?.remove();
+    if (current === undefined || isMirrorPod(current)) return;
     const worker = this.#workers.get(podUidOf(current));
     if (worker === undefined) {
       this.#startWorker(current);
@@ -358,6 +409,52 @@ export class Kubelet {
     worker.update(current);
     if (worker.state.kind === 'terminated') this.#statuses.poke(current);
     else if (isWorthSync(before, current)) worker.poke();
+  }
+
+  /** A pod in the API changed that may show a static one, or stand in its way. */
+  #onShownChange(pod: Pod): void {
+    this.#mirrors.poke(podKeyOf(pod));
+    const uid = mirroredUidOf(pod);
+    const shown = uid === undefined ? undefined : this.#workers.get(uid);
+    if (shown !== undefined) this.#statuses.poke(shown.pod);
+  }
+
+  /** What shows the pod in the API; `undefined`: nothing. */
+  #shownAs(pod: Pod): Pod | undefined {
+    const { namespace = '', name = '' } = pod.metadata ?? {};
+    const found = this.#pods.get(namespace, name);
+    if (found === undefined) return undefined;
+    const uid = isStaticPod(pod) ? mirroredUidOf(found) : podUidOf(found);
+    return uid === podUidOf(pod) ? found : undefined;
+  }
+
+  /** Starts and ends workers until the wanted static pods run. Of two with one name the older one ends first. */
+  #followStaticPods(): void {
+    const wanted = new Map(this.#statics?.list().map((pod) => [podUidOf(pod), pod]));
+    const taken = new Set<string>(); // names
+    for (const worker of this.#workers.values()) {
+      if (!isStaticPod(worker.pod)) continue;
+      taken.add(podKeyOf(worker.pod));
+      if (!wanted.has(podUidOf(worker.pod))) worker.remove();
+    }
+    for (const pod of wanted.values()) if (!taken.has(podKeyOf(pod))) this.#startWorker(pod);
+    this.#pokeMirrors();
+    this.#houseAlarm.ring();
+  }
+
+  #pokeMirrors(): void {
+    const wanted = this.#statics?.list() ?? [];
+    for (const pod of [...wanted, ...this.#pods.list().filter(isMirrorPod)]) this.#mirrors.poke(podKeyOf(pod));
+  }
+
+  #staticPodNow(key: string): StaticPodNow {
+    if (!this.#pods.hasSynced() || this.#statics?.hasRead === false) return { kind: 'changes' };
+    const hasKey = (pod: Pod): boolean => podKeyOf(pod) === key;
+    const wanted = this.#statics?.list().find(hasKey);
+    const running = [...this.#workers.values()].map(({ pod }) => pod).find((pod) => isStaticPod(pod) && hasKey(pod));
+    if (wanted === undefined && running === undefined) return { kind: 'none' };
+    const isThis = wanted !== undefined && running !== undefined && podUidOf(wanted) === podUidOf(running);
+    return isThis ? { kind: 'runs', pod: running } : { kind: 'changes' };
   }
 
   #startWorker(pod: Pod): void {
@@ -386,6 +483,7 @@ export class Kubelet {
       } finally {
         this.#workers.delete(podUid);
         this.#onWorkerState();
+        if (isStaticPod(pod) && !signal.aborted) this.#followStaticPods();
       }
     });
   }
@@ -463,11 +561,11 @@ export class Kubelet {
 
   /** Removes what belongs to no pod of this node: at the start, and after each look at the whole runtime. */
   async #keepHouse(signal: AbortSignal): Promise<void> {
-    await this.#pods.synced(signal);
+    if (!this.#isAlone) await this.#pods.synced(signal);
     for (;;) {
       const { view } = this.#relist;
       try {
-        if (view !== undefined) {
+        if (view !== undefined && this.#statics?.hasRead !== false) {
           const isKnown = (podUid: string): boolean => this.#workers.has(podUid);
           await removeOrphans(this.#context, view, isKnown, signal);
           await this.#context.podCgroups?.cleanUp(isKnown);

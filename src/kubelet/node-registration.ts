@@ -9,7 +9,7 @@ import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/event-recorder.ts';
 import type { ContainerRuntime } from '../cri/runtime.ts';
 import { Alarm } from './alarm.ts';
-import { conditionEvents, newNode, nodeStatusOf, runtimeProblemsOf } from './node-status.ts';
+import { conditionEvents, networkProblemOf, newNode, nodeStatusOf, runtimeProblemsOf } from './node-status.ts';
 import type { NodeFacts, RuntimeFacts } from './node-status.ts';
 import { sameValue } from './status-patch.ts';
 
@@ -20,6 +20,7 @@ const registerFirstMs = 100;
 const registerMaxMs = 7_000;
 const notReadyRetryMs = 100; // until the first Ready, for at most fastUpdatesMs
 const fastUpdatesMs = 120_000;
+const aloneRetryMs = 1_000; // until the runtime is ready
 const patchTriesMax = 5;
 
 export interface NodeRegistrationDeps {
@@ -79,6 +80,15 @@ export class NodeRegistration {
       const delayMs = isFast ? notReadyRetryMs : updateMs * (1 + updateJitter * entropy.unit());
       await this.#alarm.wait(delayMs, signal);
       await this.#update(signal);
+    }
+  }
+
+  /** For a node without an API server: only looks how its runtime is. */
+  async runAlone(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#look(signal);
+      const isReady = this.#runtime !== undefined && networkProblemOf(this.#runtime) === undefined;
+      await this.#alarm.wait(isReady ? updateMs : aloneRetryMs, signal);
     }
   }
 

@@ -17,6 +17,11 @@ export function podUidOf(pod: Pod): string {
   return pod.metadata?.uid ?? '';
 }
 
+/** `NAMESPACE/NAME`. */
+export function podKeyOf({ metadata }: Pod): string {
+  return `${metadata?.namespace ?? ''}/${metadata?.name ?? ''}`;
+}
+
 /** `NAME_NAMESPACE(UID)`, as events and messages name a pod. Upstream: `format.Pod`. */
 export function podText(pod: Pod): string {
   return `${pod.metadata?.name}_${pod.metadata?.namespace}(${podUidOf(pod)})`;

@@ -17,6 +17,7 @@ import type { PulledImages } from './pulled-images.ts';
 import { aliveContainers, readRuntimePod } from './runtime-pod.ts';
 import type { RuntimePod } from './runtime-pod.ts';
 import { StartFailures } from './start-failures.ts';
+import { isStaticPod } from './static-pod.ts';
 import type { StatusWriter } from './status-writer.ts';
 import { syncContainers } from './sync-containers.ts';
 import { TerminationMessages } from './termination-messages.ts';
@@ -161,8 +162,9 @@ export class PodSync {
     await this.#volumes.remove(podUid);
     await context.podCgroups?.remove(podUid);
     if (!isShown) return;
-    const last = this.#statusOf(pod, after, { isTornDown: true, verdict: undefined });
-    statuses.finish(pod, lastStatus(pod, last));
+    const isTornDown = !isStaticPod(pod); // the phase of a static pod does not tell that it was ended
+    const last = this.#statusOf(pod, after, { isTornDown, verdict: undefined });
+    statuses.finish(pod, isTornDown ? lastStatus(pod, last) : last);
     // Nothing of an evicted pod but its object is kept, so that the node gets its room back.
     if (last.reason === evictedReason) await removePodRemains(context, pod, signal);
   }

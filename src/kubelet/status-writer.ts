@@ -8,6 +8,7 @@ import { WorkQueue } from '../base/work-queue.ts';
 import type { Client } from '../client/client.ts';
 import { withTransitionTimes } from './pod-conditions.ts';
 import { isTerminalPhase, podUidOf } from './pod-names.ts';
+import { isMirrorPod } from './static-pod.ts';
 import { sameStatus, statusPatch, statusToWrite } from './status-patch.ts';
 import { formatTime } from '../api/time.ts';
 
@@ -31,7 +32,10 @@ export interface StatusWriterDeps {
   readonly client: Client;
   readonly clock: Clock;
   readonly log: Log;
-  /** The pod as the informer has it; `undefined`: gone. */
+  /**
+   * What shows the pod in the API, as the informer has it: the pod itself, or the mirror of a static one. `undefined`:
+   * nothing.
+   */
   readonly podOf: (pod: Pod) => Pod | undefined;
 }
 
@@ -94,7 +98,7 @@ export class StatusWriter {
     return this.#entries.get(podUid)?.isFinished === true;
   }
 
-  /** A finished pod whose object changed: it may have been deleted meanwhile. */
+  /** What shows a pod in the API changed: a finished one may have been deleted, a mirror be new. */
   poke(pod: Pod): void {
     const uid = podUidOf(pod);
     this.#amendEntry(uid, { pod });
@@ -158,7 +162,7 @@ export class StatusWriter {
       try {
         if (entry.isUncertain) {
           const found = await this.#deps.client.get(resources.pods, ref, signal);
-          if (podUidOf(found) !== uid) return; // its successor of the same name
+          if (podUidOf(found) !== podUidOf(pod)) return; // its successor of the same name
           this.#amendEntry(uid, { answered: found, isUncertain: false });
           continue;
         }
@@ -168,7 +172,7 @@ export class StatusWriter {
           this.#amendEntry(uid, { isDeleteSent: true });
           return;
         }
-        const body = { metadata: { uid }, status: step.patch };
+        const body = { metadata: { uid: podUidOf(pod) }, status: step.patch };
         const statusRef = { ...ref, subresource: 'status' };
         const answer = await this.#deps.client.patch(resources.pods, statusRef, { type: 'strategic', body }, signal);
         this.#amendEntry(uid, { answered: answer });
@@ -190,13 +194,13 @@ export class StatusWriter {
 
   #stepOf(entry: Entry): WriteStep {
     const known = this.#deps.podOf(entry.pod);
-    if (known === undefined || podUidOf(known) !== podUidOf(entry.pod)) return { kind: 'nothing' };
+    if (known === undefined) return { kind: 'nothing' };
     const pod = newerOf(known, entry.answered);
     const status = statusToWrite(pod, entry.status, !entry.isFinished);
     const patch = statusPatch(pod.status ?? {}, status);
     if (patch !== undefined) return { kind: 'patch', pod, status, patch };
     const isDeleted = pod.metadata?.deletionTimestamp !== undefined;
-    const isDue = isDeleted && entry.isFinished && !entry.isDeleteSent;
+    const isDue = isDeleted && entry.isFinished && !entry.isDeleteSent && !isMirrorPod(pod); // it goes its own way
     if (isDue && isTerminalPhase(pod.status?.phase)) return { kind: 'delete', pod };
     return { kind: 'nothing' };
   }

@@ -3,12 +3,15 @@ import type { Event, Node, Pod } from '../../src/api/gen/types.ts';
 import { podStatusText } from '../../src/api/pod-status-text.ts';
 import { resources } from '../../src/api/resources.ts';
 import { noLog } from '../../src/base/log.ts';
+import type { HttpHandler } from '../../src/base/http.ts';
 import type { Log } from '../../src/base/log.ts';
 import { noMetrics } from '../../src/base/metrics.ts';
 import { TaskScope } from '../../src/base/task-scope.ts';
 import { CorrelatingEventRecorder } from '../../src/client/correlating-event-recorder.ts';
+import { inProcessClient } from '../../src/client/in-process-client.ts';
 import type { Cgroups } from '../../src/kubelet/cgroups.ts';
 import { Kubelet } from '../../src/kubelet/kubelet.ts';
+import type { StaticPodSource } from '../../src/kubelet/static-pod-source.ts';
 import type { ContainerScript, ScriptRule, SimImage } from '../../src/sim/container-script.ts';
 import { SimNetwork } from '../../src/sim/sim-network.ts';
 import { SimNodeFiles } from '../../src/sim/sim-node-files.ts';
@@ -31,6 +34,11 @@ export interface KubeletWorldOptions {
   readonly cgroups?: Cgroups;
   /** Default: yes. */
   readonly canMountTmpfs?: boolean;
+  readonly staticPods?: StaticPodSource;
+  /** The kubelet knows of no API server. */
+  readonly isAlone?: boolean;
+  /** What stands between the kubelet and the API server. */
+  readonly way?: (handle: HttpHandler) => HttpHandler;
 }
 
 /** One node with a real kubelet, on the real API server, in virtual time. Pods are bound to it by their `nodeName`. */
@@ -62,13 +70,18 @@ export async function startKubeletWorld(seed: string, options: KubeletWorldOptio
   );
   const noted = new NotingRuntime(sim);
   const source = { component: 'kubelet', host: 'node-1' };
+  const nodeClient = inProcessClient({
+    handle: options.way?.(api.server.handle) ?? api.server.handle,
+    user: { name: 'system:node:node-1', groups: ['system:masters'] },
+  });
   const recorder = new CorrelatingEventRecorder({ client, clock, entropy: entropy.fork('events'), log, source });
   api.scope.start((signal) => recorder.run(signal));
   const start = () => {
     const scope = new TaskScope();
     const kubelet = new Kubelet(
       {
-        client: api.clientOf('system:node:node-1'),
+        client: options.isAlone === true ? undefined : nodeClient,
+        ...(options.staticPods === undefined ? {} : { staticPods: options.staticPods }),
         runtime: noted.runtime,
         clock,
         entropy: entropy.fork('node-1'),
