@@ -33,6 +33,8 @@ export const timerNames = {
   deleteTimeout: 'cli.delete.timeout',
   downPoll: 'cli.down.poll',
   upWait: 'cli.up.wait',
+  rolloutTimeout: 'cli.rollout.timeout',
+  rolloutPoll: 'cli.rollout.poll',
   logsRetry: 'cli.logs.retry',
   demoBound: 'cli.demo.bound',
   demoPoll: 'cli.demo.poll',

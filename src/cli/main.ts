@@ -32,6 +32,11 @@ const verbs: VerbTable = {
     load: () => import('./verbs/port-forward.ts'),
   },
   cp: { summary: 'Copy files to and from containers', load: () => import('./verbs/cp.ts') },
+  scale: { summary: 'Set how many pods there are to be', load: () => import('./verbs/scale.ts') },
+  rollout: {
+    summary: 'Watch, undo, pause, resume or restart a rollout',
+    load: () => import('./verbs/rollout.ts'),
+  },
   delete: { summary: 'Delete objects by file, stdin, name or selector', load: () => import('./verbs/delete.ts') },
   events: { summary: 'List events', load: () => import('./verbs/events.ts') },
   version: { summary: 'Print the versions of client and server', load: () => import('./verbs/version.ts') },

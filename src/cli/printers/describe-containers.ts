@@ -21,12 +21,13 @@ export function describeContainers(
   title: string,
   containers: readonly (Container | EphemeralContainer)[],
   statuses: readonly ContainerStatus[],
-  pod: Pod,
+  pod: Pod | undefined, // absent: they are of a template
 ): void {
-  writer.line(0, `${title}:${containers.length === 0 ? ' <none>' : ''}`);
+  const isTemplate = pod === undefined;
+  writer.line(isTemplate ? 1 : 0, `${title}:${containers.length === 0 ? ' <none>' : ''}`);
   for (const container of containers) {
     const status = statuses.find((candidate) => candidate.name === container.name);
-    describeIdentity(writer, container, status);
+    describeIdentity(writer, container, status, isTemplate);
     describeLines(writer, 'Command', container.command);
     describeLines(writer, 'Args', container.args);
     if (status !== undefined) describeStatus(writer, status);
@@ -44,8 +45,9 @@ function describeIdentity(
   writer: DescribeWriter,
   container: Container | EphemeralContainer,
   status: ContainerStatus | undefined,
+  isTemplate: boolean,
 ): void {
-  writer.line(1, `${container.name}:`);
+  writer.line(1, `${isTemplate ? ' ' : ''}${container.name}:`);
   if (status !== undefined) writer.line(2, `Container ID:\t${status.containerID ?? ''}`);
   writer.line(2, `Image:\t${container.image ?? ''}`);
   if (status !== undefined) writer.line(2, `Image ID:\t${status.imageID}`);
@@ -156,7 +158,7 @@ function describeEnvFrom(writer: DescribeWriter, sources: readonly EnvFromSource
   }
 }
 
-function describeEnv(writer: DescribeWriter, container: Container | EphemeralContainer, pod: Pod): void {
+function describeEnv(writer: DescribeWriter, container: Container | EphemeralContainer, pod: Pod | undefined): void {
   const variables = container.env ?? [];
   writer.line(2, variables.length === 0 ? 'Environment:\t<none>' : 'Environment:');
   for (const variable of variables) {
@@ -174,7 +176,7 @@ function describeEnv(writer: DescribeWriter, container: Container | EphemeralCon
 function valueFromText(
   from: NonNullable<EnvVar['valueFrom']>,
   container: Container | EphemeralContainer,
-  pod: Pod,
+  pod: Pod | undefined,
 ): string | undefined {
   if (from.fieldRef) {
     const { apiVersion = '', fieldPath } = from.fieldRef;
@@ -195,9 +197,9 @@ function valueFromText(
 }
 
 /** Only these two are looked up, as upstream's client does. */
-function podFieldText(pod: Pod, fieldPath: string): string {
-  if (fieldPath === 'metadata.name') return pod.metadata?.name ?? '';
-  return fieldPath === 'metadata.namespace' ? (pod.metadata?.namespace ?? '') : '';
+function podFieldText(pod: Pod | undefined, fieldPath: string): string {
+  if (fieldPath === 'metadata.name') return pod?.metadata?.name ?? '';
+  return fieldPath === 'metadata.namespace' ? (pod?.metadata?.namespace ?? '') : '';
 }
 
 /** In units of the divisor, rounded up; `0` of a limit means what the node has. */

@@ -1,4 +1,5 @@
-import type { Event, LabelSelector, Pod, Toleration } from '../../api/gen/types.ts';
+import type { Event, Pod, PodSpec, Toleration } from '../../api/gen/types.ts';
+import { formatSelector } from '../../api/label-selector.ts';
 import { qosClassOf } from '../../api/qos.ts';
 import { describeContainers, describeResources } from './describe-containers.ts';
 import { describeEvents } from './describe-events.ts';
@@ -28,11 +29,8 @@ export function describePod(pod: Pod, events: readonly Event[] | undefined, cont
   describeVolumes(writer, spec?.volumes ?? []);
   writer.line(0, `QoS Class:\t${status?.qosClass ?? (spec === undefined ? '' : qosClassOf(spec))}`);
   writer.labels('Node-Selectors', spec?.nodeSelector);
-  writer.multiline(
-    'Tolerations',
-    (spec?.tolerations ?? []).toSorted((a, b) => byKey([a.key ?? '', 0], [b.key ?? '', 0])).map(tolerationText),
-  );
-  describeSpread(writer, pod);
+  describeTolerations(writer, 'Tolerations', spec);
+  describeSpread(writer, 'Topology Spread Constraints', spec);
   if (events !== undefined) describeEvents(writer, events);
   return writer.text();
 }
@@ -92,6 +90,11 @@ function describeConditions(writer: DescribeWriter, { spec, status }: Pod): void
   }
 }
 
+export function describeTolerations(writer: DescribeWriter, title: string, spec: PodSpec | undefined): void {
+  const sorted = (spec?.tolerations ?? []).toSorted((a, b) => byKey([a.key ?? '', 0], [b.key ?? '', 0]));
+  writer.multiline(title, sorted.map(tolerationText));
+}
+
 /** `node.kubernetes.io/not-ready:NoExecute op=Exists for 300s`. */
 function tolerationText({ key = '', value = '', effect = '', operator, tolerationSeconds }: Toleration): string {
   let text = key;
@@ -101,37 +104,14 @@ function tolerationText({ key = '', value = '', effect = '', operator, toleratio
   return tolerationSeconds === undefined ? text : `${text} for ${tolerationSeconds}s`;
 }
 
-function describeSpread(writer: DescribeWriter, { spec }: Pod): void {
+export function describeSpread(writer: DescribeWriter, title: string, spec: PodSpec | undefined): void {
   const constraints = spec?.topologySpreadConstraints ?? [];
   if (constraints.length === 0) return;
   const texts = constraints
     .toSorted((a, b) => byKey([a.topologyKey, 0], [b.topologyKey, 0]))
     .map(({ topologyKey, whenUnsatisfiable, maxSkew, labelSelector }) => {
-      const selector = labelSelector === undefined ? '' : ` for selector ${selectorText(labelSelector)}`;
+      const selector = labelSelector === undefined ? '' : ` for selector ${formatSelector(labelSelector)}`;
       return `${topologyKey}:${whenUnsatisfiable} when max skew ${maxSkew} is exceeded${selector}`;
     });
-  writer.multiline('Topology Spread Constraints', texts);
-}
-
-/** `a=1,b in (x,y),c`: sorted by key. Upstream: `metav1.FormatLabelSelector`. */
-function selectorText({ matchLabels = {}, matchExpressions = [] }: LabelSelector): string {
-  const terms: (readonly [key: string, text: string])[] = [
-    ...Object.entries(matchLabels).map(([key, value]) => [key, `${key}=${value}`] as const),
-    ...matchExpressions.map(({ key, operator, values = [] }) => {
-      const list = `(${values.toSorted().join(',')})`;
-      const texts: Readonly<Record<string, string>> = {
-        In: `${key} in ${list}`,
-        NotIn: `${key} notin ${list}`,
-        Exists: key,
-        DoesNotExist: `!${key}`,
-      };
-      return [key, texts[operator] ?? key] as const;
-    }),
-  ];
-  return terms.length === 0
-    ? '<none>'
-    : terms
-        .sort(byKey)
-        .map(([, text]) => text)
-        .join(',');
+  writer.multiline(title, texts);
 }

@@ -4,14 +4,15 @@ import { byKey, type DescribeWriter } from './describe-writer.ts';
 type Row = readonly [label: string, value: unknown];
 
 /** The `Volumes:` section. Sources of volumes that nothing here can mount are shown by their fields' names. */
-export function describeVolumes(writer: DescribeWriter, volumes: readonly Volume[]): void {
+export function describeVolumes(writer: DescribeWriter, volumes: readonly Volume[], isTemplate = false): void {
+  const level = isTemplate ? 1 : 0;
   if (volumes.length === 0) {
-    writer.line(0, 'Volumes:\t<none>');
+    writer.line(level, 'Volumes:\t<none>');
     return;
   }
-  writer.line(0, 'Volumes:');
+  writer.line(level, 'Volumes:');
   for (const volume of volumes) {
-    writer.line(1, `${volume.name}:`);
+    writer.line(1, `${isTemplate ? ' ' : ''}${volume.name}:`);
     if (volume.downwardAPI) {
       describeDownwardApi(writer, volume.downwardAPI.items ?? []);
       continue;

@@ -20,13 +20,18 @@ export class DescribeWriter {
   readonly #tabs = new TabWriter(describeLayout);
   #laidOut = '';
 
-  constructor(context: DescribeContext) {
+  readonly #aligned: boolean;
+
+  /** `aligned` false: cells stay as they are, with their tabs. */
+  constructor(context: DescribeContext, aligned = true) {
     this.context = context;
+    this.#aligned = aligned;
   }
 
   /** `text` as it is, without an end of line. */
   raw(text: string): void {
-    this.#tabs.write(escapeTerminal(text));
+    if (this.#aligned) this.#tabs.write(escapeTerminal(text));
+    else this.#laidOut += escapeTerminal(text);
   }
 
   line(level: number, text: string): void {

@@ -1,4 +1,18 @@
-import type { ConfigMap, Event, Lease, Namespace, Node, Pod, Secret, ServiceAccount } from '../../api/gen/types.ts';
+import type {
+  ConfigMap,
+  DaemonSet,
+  Deployment,
+  Event,
+  Job,
+  Lease,
+  Namespace,
+  Node,
+  Pod,
+  ReplicaSet,
+  ReplicationController,
+  Secret,
+  ServiceAccount,
+} from '../../api/gen/types.ts';
 import { resources, type ResourceType } from '../../api/resources.ts';
 import { messageOf, StatusError } from '../../base/status-error.ts';
 import type { ApiConnection } from '../api-connection.ts';
@@ -14,6 +28,13 @@ import {
   describeServiceAccount,
 } from '../printers/describe-objects.ts';
 import { describePod } from '../printers/describe-pod.ts';
+import {
+  describeDaemonSet,
+  describeDeployment,
+  describeJob,
+  describeReplicaSet,
+  describeReplicationController,
+} from '../printers/describe-workloads.ts';
 import { DescribeWriter, localZoneMinutesAt, type DescribeContext } from '../printers/describe-writer.ts';
 import { ResourceTypes } from '../resource-types.ts';
 import { resolveTargets, type Target, type TargetDeps } from '../targets.ts';
@@ -200,7 +221,44 @@ async function describeOne(
   if (is(resources.serviceaccounts)) {
     return describeServiceAccount(object as ServiceAccount, await eventsOf(), context); // see above
   }
-  return describeAny(object, await eventsOf(), context);
+  const workload = await describeWorkload(type, object, { connection, pageSize: chunkSize(flags), signal });
+  return workload === undefined ? describeAny(object, await eventsOf(), context) : workload(await eventsOf(), context);
+}
+
+type DescribeEnd = (events: readonly Event[] | undefined, context: DescribeContext) => string;
+
+/** Of what manages pods, with what it manages; `undefined`: it is something else. */
+async function describeWorkload(
+  type: ResourceType,
+  object: WireObject,
+  from: { readonly connection: ApiConnection; readonly pageSize: number; readonly signal: AbortSignal },
+): Promise<DescribeEnd | undefined> {
+  const { namespace = '' } = object.metadata ?? {};
+  const list = async (listed: ResourceType): Promise<readonly WireObject[]> =>
+    (await listObjects(from.connection, { type: listed, namespace }, {}, from.pageSize, from.signal)).items;
+  // The server's pods are of this shape.
+  const pods = async (): Promise<readonly Pod[]> => (await list(resources.pods)) as readonly Pod[];
+  const is = (other: ResourceType): boolean => other.resource === type.resource && other.group === type.group;
+  // Each object is what its type says: the server answered it under that type's path.
+  if (is(resources.replicationcontrollers)) {
+    const own = await pods();
+    const controller = object as ReplicationController; // see above
+    return (events, context) => describeReplicationController(controller, own, events, context);
+  }
+  if (is(resources.replicasets)) {
+    const own = await pods();
+    return (events, context) => describeReplicaSet(object as ReplicaSet, own, events, context); // see above
+  }
+  if (is(resources.daemonsets)) {
+    const own = await pods();
+    return (events, context) => describeDaemonSet(object as unknown as DaemonSet, own, events, context); // see above
+  }
+  if (is(resources.deployments)) {
+    const sets = (await list(resources.replicasets)) as readonly ReplicaSet[]; // see above
+    return (events, context) => describeDeployment(object as Deployment, sets, events, context); // see above
+  }
+  if (is(resources.jobs)) return (events, context) => describeJob(object as Job, events, context); // see above
+  return undefined;
 }
 
 /** Events about the object, by its UID, or by another that its events are filed under. `kind` `''`: of any kind. */

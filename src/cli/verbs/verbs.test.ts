@@ -375,3 +375,62 @@ test('completion offers verbs, kinds, names and flags', async () => {
   assert.deepEqual(await complete('get', '--output-'), ['--output-watch-events']);
   await close();
 });
+
+test('a replica set is described as kubectl does', async () => {
+  const { cli, close } = await startCli();
+  await cli(['create', '-f', 'test/data/manifests/replica-set.yaml']);
+  const golden = fs.readFileSync('test/data/goldens/describe-replica-set.txt', 'utf8');
+  assert.deepEqual(await cli(['describe', 'rs', 'vol']), done(golden));
+  await close();
+});
+
+test('what keeps pods running is scaled, if it is as it is said to be', async () => {
+  const { cli, close } = await startCli();
+  await cli(['create', '-f', 'test/data/manifests/kubia-rc.yaml']);
+  assert.deepEqual(await cli(['scale', 'rc/kubia', '--replicas=5']), done('replicationcontroller/kubia scaled\n'));
+  assert.deepEqual(
+    await cli(['scale', 'rc', 'kubia', '--replicas=2', '--current-replicas=3']),
+    failed('error: Expected replicas to be 3, was 5\n'),
+  );
+  const { stdout } = await cli(['get', 'rc', 'kubia', '-o', 'jsonpath={.spec.replicas}']);
+  assert.equal(stdout, '5');
+  assert.deepEqual(await cli(['scale', 'rc', 'kubia']), failed('error: required flag(s) "replicas" not set\n'));
+  assert.deepEqual(
+    await cli(['scale', 'rc', 'nosuch', '--replicas=1']),
+    failed('error: no objects passed to scale replicationcontrollers "nosuch" not found\n'),
+  );
+  await close();
+});
+
+test('a rollout is paused, resumed and restarted; other kinds have none', async () => {
+  const { cli, close } = await startCli();
+  const labels = { app: 'web' };
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+  const spec = { selector: { matchLabels: labels }, template };
+  const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web' }, spec };
+  await cli(['create', '-f', '-'], JSON.stringify(deployment));
+  const paused = ['rollout', 'pause', 'deploy/web'];
+  assert.deepEqual(await cli(paused), done('deployment.apps/web paused\n'));
+  assert.deepEqual(await cli(paused), failed('error: deployments.apps "web" is already paused\n'));
+  assert.deepEqual(
+    await cli(['rollout', 'restart', 'deploy/web']),
+    failed('error: deployments.apps "web" can\'t restart paused deployment (run rollout resume first)\n'),
+  );
+  assert.deepEqual(await cli(['rollout', 'resume', 'deploy', 'web']), done('deployment.apps/web resumed\n'));
+  assert.deepEqual(await cli(['rollout', 'restart', 'deploy', 'web']), done('deployment.apps/web restarted\n'));
+  assert.deepEqual(
+    await cli(['rollout', 'undo', 'deploy/web']),
+    failed('error: no rollout history found for deployment "web"\n'),
+  );
+  assert.deepEqual(
+    await cli(['rollout', 'status', 'deploy/web', '--watch=false']),
+    done('Waiting for deployment spec update to be observed...\n'),
+  );
+  assert.deepEqual(await cli(['rollout', 'status']), failed('error: required resource not specified\n'));
+  await cli(['create', '-f', 'test/data/manifests/kubia-rc.yaml']);
+  assert.deepEqual(
+    await cli(['rollout', 'history', 'rc/kubia']),
+    failed('error: no history viewer has been implemented for "ReplicationController"\n'),
+  );
+  await close();
+});

@@ -1,10 +1,9 @@
 /** Which replica set is the newest of a deployment, and what its annotations say. Pure. */
 import type { Deployment, PodTemplateSpec, ReplicaSet } from '../../api/gen/types.ts';
-import { sameValue } from '../../api/validation/same-value.ts';
+import { hashLabel, isSameTemplate } from '../../api/pod-template-hash.ts';
 import { controllerRefOf } from '../owned-pods/controller-ref.ts';
 import { resources } from '../../api/resources.ts';
 
-export const hashLabel = 'pod-template-hash';
 export const revisionAnnotation = 'deployment.kubernetes.io/revision';
 const historyAnnotation = 'deployment.kubernetes.io/revision-history';
 /** How many pods the deployment wanted, and might have had, when the size was decided last. */
@@ -35,12 +34,7 @@ export function findNewReplicaSet(deployment: Deployment, all: readonly ReplicaS
 }
 
 export function hasTemplate(replicaSet: ReplicaSet, template: PodTemplateSpec | undefined): boolean {
-  return sameValue(withoutHash(replicaSet.spec?.template), withoutHash(template));
-}
-
-function withoutHash(template: PodTemplateSpec = {}): PodTemplateSpec {
-  const { [hashLabel]: _hash, ...labels } = template.metadata?.labels ?? {};
-  return { ...template, metadata: { ...template.metadata, labels } };
+  return isSameTemplate(replicaSet.spec?.template, template);
 }
 
 export function revisionOf(replicaSet: ReplicaSet): number {
