@@ -416,3 +416,59 @@ test('matchLabelKeys of a new pod become part of the selectors beside them', asy
   ]);
   await api.close();
 });
+
+test('a node makes mirrors of its own static pods only, and touches no pod of another node', async () => {
+  const api = await startApi();
+  const as = { user: { name: 'system:node:n1', groups: ['system:nodes'] } };
+  const { metadata: node } = await api.ok('POST', '/api/v1/nodes', { metadata: { name: 'n1' } });
+  const owner = { apiVersion: 'v1', kind: 'Node', name: 'n1', uid: node.uid, controller: true };
+  const annotations = { 'kubernetes.io/config.mirror': 'hash' };
+  const mirror = (owners: Json[], spec: Json = {}): Json =>
+    podOf('m', { metadata: { annotations, ownerReferences: owners }, spec: { nodeName: 'n1', ...spec } });
+  const asks = async (pod: Json): Promise<string> =>
+    (await api.fails('POST', podsPath, pod, as)).replace('403 Forbidden: pods "m" is forbidden: ', '');
+  assert.deepEqual(
+    [
+      await asks(podOf('m', { spec: { nodeName: 'n1' } })),
+      await asks(mirror([owner], { nodeName: 'n2' })),
+      await asks(mirror([])),
+      await asks(mirror([owner, { ...owner, uid: 'x' }])),
+      await asks(mirror([{ ...owner, controller: false }])),
+      await asks(mirror([{ ...owner, blockOwnerDeletion: true }])),
+      await asks(mirror([{ ...owner, uid: 'x' }])),
+      await asks(mirror([owner], { volumes: [{ name: 'v', secret: { secretName: 's' } }] })),
+    ],
+    [
+      'pod does not have "kubernetes.io/config.mirror" annotation, node "n1" can only create mirror pods',
+      'node "n1" can only create pods with spec.nodeName set to itself',
+      'node "n1" can only create pods with an owner reference set to itself',
+      'node "n1" can only create pods with a single owner reference set to itself',
+      'node "n1" can only create pods with a controller owner reference set to itself',
+      'node "n1" must not set blockOwnerDeletion on an owner reference',
+      `node n1 UID mismatch: expected ${node.uid} got x`,
+      'node "n1" can not create pods that reference secrets',
+    ],
+  );
+  await api.ok('POST', podsPath, mirror([owner]), as);
+  const status = { status: { phase: 'Running' } };
+  await api.ok('PATCH', `${podsPath}/m/status`, status, { ...as, ...json('merge-patch') });
+  await api.ok('POST', podsPath, podOf('other', { spec: { nodeName: 'n2' } }));
+  const head = '403 Forbidden: pods "other" is forbidden: ';
+  assert.deepEqual(
+    [
+      await api.fails('PATCH', `${podsPath}/other/status`, status, { ...as, ...json('merge-patch') }),
+      await api.fails('DELETE', `${podsPath}/other`, undefined, as),
+      await api.fails('PATCH', `${podsPath}/m`, {}, { ...as, ...json('merge-patch') }),
+      await api.fails('POST', `${podsPath}/other/binding`, { target: { name: 'n1' } }, as),
+    ],
+    [
+      `${head}node "n1" can only update pod status for pods with spec.nodeName set to itself`,
+      `${head}node "n1" can only delete pods with spec.nodeName set to itself`,
+      '403 Forbidden: pods "m" is forbidden: unexpected operation "UPDATE", node "n1" can only create and delete mirror pods',
+      `${head}unexpected pod subresource "binding", only 'status' and 'eviction' are allowed`,
+    ],
+  );
+  await api.ok('DELETE', `${podsPath}/m?gracePeriodSeconds=0`, undefined, as);
+  await api.ok('GET', `${podsPath}/other`, undefined, as);
+  await api.close();
+});

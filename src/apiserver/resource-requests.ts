@@ -11,6 +11,7 @@ import type { Entropy } from '../base/entropy.ts';
 import type { HttpRequest, HttpResponse } from '../base/http.ts';
 import { StatusError, hasReason } from '../base/status-error.ts';
 import type { Store } from '../store/store.ts';
+import { nodeNameOf } from './authorize.ts';
 import { changeObject, matchTarget } from './change-object.ts';
 import type { Part } from './change-object.ts';
 import type { ObjectCreator } from './create-object.ts';
@@ -19,6 +20,7 @@ import { listPage } from './list.ts';
 import { negotiate } from './negotiate.ts';
 import type { Accepted } from './negotiate.ts';
 import { proxyToNode } from './node-proxy.ts';
+import { checkNodePodRequest } from './node-restriction.ts';
 import { parsePatch } from './patch.ts';
 import type { JsonPatch } from './patch.ts';
 import { bindPod, parseBinding } from './pod-binding.ts';
@@ -99,6 +101,33 @@ export class ResourceRequests {
   }
 
   handle(
+    request: HttpRequest,
+    route: ResourceRoute,
+    verb: RequestVerb,
+    signal: AbortSignal,
+  ): Promise<HttpResponse> | HttpResponse {
+    const node = route.type === resources.pods && request.user !== undefined ? nodeNameOf(request.user) : undefined;
+    if (node !== undefined) return this.#handleOfNode(node, request, route, verb, signal);
+    return this.#dispatch(request, route, verb, signal);
+  }
+
+  async #handleOfNode(
+    node: string,
+    request: HttpRequest,
+    route: ResourceRoute,
+    verb: RequestVerb,
+    signal: AbortSignal,
+  ): Promise<HttpResponse> {
+    const { reader, servedOf } = this.#deps;
+    const pods = servedOf(resources.pods).registry;
+    const nodes = servedOf(resources.nodes).registry;
+    // It is read as a pod.
+    const newPod = (): Pod => reader.readObject(resources.pods, request, 'Ignore').object as Pod;
+    await checkNodePodRequest({ node, verb, route, newPod, pods, nodes }, signal);
+    return this.#dispatch(request, route, verb, signal);
+  }
+
+  #dispatch(
     request: HttpRequest,
     route: ResourceRoute,
     verb: RequestVerb,
