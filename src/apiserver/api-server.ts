@@ -8,6 +8,7 @@
  *
  * `http/` puts it on the network.
  */
+import type { EvictionSeconds } from '../api/admission.ts';
 import { resources } from '../api/resources.ts';
 import { apiVersionOf } from '../api/resources.ts';
 import type { ResourceType } from '../api/resources.ts';
@@ -67,6 +68,8 @@ export interface ApiServerDeps {
 export interface ApiServerOptions {
   /** `HOST:PORT` that clients reach us at, for `/api`. Default `127.0.0.1:6443`. */
   readonly serverAddress?: () => string;
+  /** Of new pods. Default: upstream's 300 s. */
+  readonly evictionSeconds?: EvictionSeconds;
   /** Default an hour. */
   readonly eventTtlMs?: number;
   /** Shown by `kubectl version`. Default `v1.34.2+livelet`. */
@@ -137,7 +140,7 @@ export class ApiServer {
       if (registry !== undefined)
         this.#servedByType.set(
           type,
-          servedOf(type, () => registry),
+          servedOf(type, () => registry, this.#options.evictionSeconds),
         );
     }
     return [...registryByPrefix.values()].map((registry) => registry.cache);

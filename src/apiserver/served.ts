@@ -1,4 +1,5 @@
 /** The kinds that this server serves, each with its storage, its rules and its subresources. */
+import type { EvictionSeconds } from '../api/admission.ts';
 import type { Event, EventsV1Event } from '../api/gen/types.ts';
 import { resources, scaleType } from '../api/resources.ts';
 import type { ResourceType, Verb } from '../api/resources.ts';
@@ -90,12 +91,16 @@ function isStored(type: ResourceType): boolean {
   return type.verbs.includes('get');
 }
 
-export function servedOf(type: ResourceType, registryOf: (type: ResourceType) => Registry): Served {
+export function servedOf(
+  type: ResourceType,
+  registryOf: (type: ResourceType) => Registry,
+  evictionSeconds?: EvictionSeconds,
+): Served {
   const isEventsV1 = type === resources.eventsV1;
   return {
     type,
     registry: registryOf(isEventsV1 ? resources.events : type),
-    strategy: strategyOf(type),
+    strategy: strategyOf(type, evictionSeconds),
     conversion: isEventsV1 ? eventConversion : undefined,
   };
 }

@@ -4,6 +4,7 @@
  * that are always on.
  */
 import { admitPod } from '../api/admission.ts';
+import type { EvictionSeconds } from '../api/admission.ts';
 import type { Draft } from '../api/draft.ts';
 import type { DaemonSet, Job, Namespace, Pod } from '../api/gen/types.ts';
 import { mergeLabelKeys } from '../api/merge-label-keys.ts';
@@ -184,7 +185,7 @@ function labelWithName(namespace: Draft<Namespace>): void {
 /** Annotation of a pod that mirrors a static pod: it is exempt from most of admission. */
 export const mirrorAnnotation = 'kubernetes.io/config.mirror';
 
-const pods: Strategy = {
+const podsWith = (evictionSeconds: EvictionSeconds | undefined): Strategy => ({
   ...withStatus,
   prepareNew(object) {
     // The cast is the kind that this strategy is for.
@@ -192,7 +193,7 @@ const pods: Strategy = {
     pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec ?? { containers: [] }) };
     if (pod.metadata !== undefined) pod.metadata.generation = 1;
     mergeLabelKeys(pod);
-    admitPod(pod);
+    admitPod(pod, evictionSeconds);
   },
   prepareChanged(next, current) {
     keep(next, current, 'status');
@@ -200,7 +201,7 @@ const pods: Strategy = {
     const pod = next as Draft<Pod>;
     keepPriority(pod, current as Pod);
     const { serviceAccount, serviceAccountName } = pod.spec ?? {};
-    admitPod(pod);
+    admitPod(pod, evictionSeconds);
     if (pod.spec === undefined) return;
     if (serviceAccount === undefined) delete pod.spec.serviceAccount;
     if (serviceAccountName === undefined) delete pod.spec.serviceAccountName;
@@ -223,7 +224,7 @@ const pods: Strategy = {
     return seconds < 0 ? 1 : seconds;
   },
   returnsDeleted: true,
-};
+});
 
 /** Who leaves them out means those that the pod has. */
 function keepPriority({ spec: next }: Draft<Pod>, { spec: current }: Pod): void {
@@ -242,7 +243,6 @@ const events: Strategy = {
 const serviceAccounts: Strategy = { ...plain, returnsDeleted: true };
 
 const strategyByResource: ReadonlyMap<string, Strategy> = new Map([
-  [resources.pods.resource, pods],
   [resources.replicationcontrollers.resource, replicationControllers],
   [resources.replicasets.resource, replicaSets],
   [resources.deployments.resource, deployments],
@@ -255,7 +255,9 @@ const strategyByResource: ReadonlyMap<string, Strategy> = new Map([
   [resources.serviceaccounts.resource, serviceAccounts],
 ]);
 
-export function strategyOf(type: ResourceType): Strategy {
+/** `evictionSeconds`: as in `admitPod`. */
+export function strategyOf(type: ResourceType, evictionSeconds?: EvictionSeconds): Strategy {
+  if (type.resource === resources.pods.resource) return podsWith(evictionSeconds);
   return strategyByResource.get(type.resource) ?? (type.hasStatus ? withStatus : plain);
 }
 

@@ -1,15 +1,18 @@
 import type { Lease, OwnerReference } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
 import { formatMicroTime } from '../api/time.ts';
+import { Alarm } from '../base/alarm.ts';
 import { backoffMs } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Entropy } from '../base/entropy.ts';
 import type { Log } from '../base/log.ts';
 import { StatusError, hasReason } from '../base/status-error.ts';
+import { withDeadline } from '../base/with-deadline.ts';
 import type { Client } from './client.ts';
+import { defaultHeartbeat } from './heartbeat.ts';
+import type { Heartbeat, HeartbeatSource } from './heartbeat.ts';
 
-export const leaseDurationSeconds = 40;
-export const leaseRenewMs = 10_000; // a quarter of it: three renewals may be lost
+const requestMs = 10_000; // for one answer; what hangs on a broken connection would be missed otherwise
 const renewJitter = 0.04;
 const updateTriesMax = 5; // at once, one after the other
 const ensureLimits = { firstMs: 100, maxMs: 7_000 } as const;
@@ -24,10 +27,12 @@ export interface LeaseRenewerDeps {
   readonly holderIdentity: string;
   /** The Node that a node's lease belongs to; `undefined` while it is not known. Asked for before each write. */
   owner(): OwnerReference | undefined;
+  /** Default: upstream's. */
+  readonly heartbeat?: HeartbeatSource;
 }
 
 /**
- * Says "still alive" every 10 s, by renewing a Lease. Upstream: the kubelet's lease controller.
+ * Says "still alive" every 10 s (or as often as `heartbeat` says), by renewing a Lease. Upstream: the kubelet's lease controller.
  *
  *     const owner = () => node && { apiVersion: 'v1', kind: 'Node', name, uid: node.metadata.uid };
  *     const lease = new LeaseRenewer({
@@ -37,10 +42,17 @@ export interface LeaseRenewerDeps {
  */
 export class LeaseRenewer {
   readonly #deps: LeaseRenewerDeps;
+  readonly #alarm: Alarm;
   #latest: Lease | undefined; // as last written; undefined: must be read first
 
   constructor(deps: LeaseRenewerDeps) {
     this.#deps = deps;
+    this.#alarm = new Alarm(deps.clock, 'lease.renew');
+    deps.heartbeat?.onChange(() => this.#alarm.ring());
+  }
+
+  get #heartbeat(): Heartbeat {
+    return this.#deps.heartbeat?.current() ?? defaultHeartbeat;
   }
 
   /** Renews until `signal` aborts. */
@@ -48,8 +60,8 @@ export class LeaseRenewer {
     try {
       for (;;) {
         await this.#renew(signal);
-        const { clock, entropy } = this.#deps;
-        await clock.sleep(leaseRenewMs * (1 + renewJitter * entropy.unit()), 'lease.renew', signal);
+        const { renewMs } = this.#heartbeat;
+        await this.#alarm.wait(renewMs * (1 + renewJitter * this.#deps.entropy.unit()), signal);
       }
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -67,7 +79,7 @@ export class LeaseRenewer {
     const { client, clock, entropy, log, namespace, name } = this.#deps;
     for (let failures = 0; ; failures++) {
       try {
-        return await client.get(resources.leases, { namespace, name }, signal);
+        return await this.#within(signal, (own) => client.get(resources.leases, { namespace, name }, own));
       } catch (error) {
         if (signal.aborted || !(error instanceof StatusError)) throw error;
         if (error.reason === 'NotFound' && (await this.#create(signal))) return undefined;
@@ -81,7 +93,7 @@ export class LeaseRenewer {
     const { client, namespace, name } = this.#deps;
     const lease = this.#renewed({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace, name } });
     try {
-      this.#latest = await client.create(resources.leases, { namespace }, lease, signal);
+      this.#latest = await this.#within(signal, (own) => client.create(resources.leases, { namespace }, lease, own));
       // Without its owner it is not yet what it should be: read it again next time.
       if (this.#deps.owner() === undefined) this.#latest = undefined;
       return true;
@@ -98,8 +110,11 @@ export class LeaseRenewer {
     let base: Lease | undefined = before;
     for (let tries = 1; tries <= updateTriesMax; tries++) {
       try {
-        base ??= await client.get(resources.leases, { namespace, name }, signal);
-        this.#latest = await client.update(resources.leases, { namespace, name }, this.#renewed(base), signal);
+        base ??= await this.#within(signal, (own) => client.get(resources.leases, { namespace, name }, own));
+        const renewed = this.#renewed(base);
+        this.#latest = await this.#within(signal, (own) =>
+          client.update(resources.leases, { namespace, name }, renewed, own),
+        );
         return true;
       } catch (error) {
         if (signal.aborted || !(error instanceof StatusError)) throw error;
@@ -110,6 +125,11 @@ export class LeaseRenewer {
     }
     this.#latest = undefined;
     return false;
+  }
+
+  #within<T>(signal: AbortSignal, request: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const limit = { name: 'lease.request', limitMs: requestMs, message: 'the server does not answer' };
+    return withDeadline(this.#deps.clock, limit, signal, request);
   }
 
   #renewed(base: Lease): Lease {
@@ -123,7 +143,7 @@ export class LeaseRenewer {
       spec: {
         ...base.spec,
         holderIdentity,
-        leaseDurationSeconds,
+        leaseDurationSeconds: this.#heartbeat.leaseDurationSeconds,
         renewTime: formatMicroTime(clock.wallMs()),
       },
     };

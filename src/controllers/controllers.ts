@@ -2,6 +2,7 @@ import { resources } from '../api/resources.ts';
 import type { TaskScope } from '../base/task-scope.ts';
 import { startNamespaceController } from './namespace/namespace-controller.ts';
 import { nodeLifecycleDefaults, startNodeLifecycle } from './node-lifecycle/node-lifecycle-controller.ts';
+import type { NodeLifecycleDeps, NodeLifecycleOptions } from './node-lifecycle/node-lifecycle-controller.ts';
 import { startNodeRegistration } from './node-registration/node-registration.ts';
 import { startPodGc } from './pod-gc/pod-gc-controller.ts';
 import { startRootCaController } from './root-ca/root-ca-controller.ts';
@@ -16,6 +17,9 @@ export interface ControllersDeps {
   readonly shared: SharedInformers;
   /** Certificate of the authority by which pods check the API server. */
   readonly rootCaPem: string;
+  /** Default: upstream's. */
+  readonly nodeLifecycle?: NodeLifecycleOptions;
+  readonly isNodeAlive?: NodeLifecycleDeps['isAlive'];
 }
 
 /**
@@ -32,7 +36,9 @@ export function startControllers(scope: TaskScope, options: ControllerDeps & Con
   startNamespaceController(scope, { ...deps, namespaces });
   const leases = shared.of(resources.leases);
   startNodeRegistration(scope, deps);
-  startNodeLifecycle(scope, { ...deps, leases }, nodeLifecycleDefaults);
+  const { isNodeAlive, nodeLifecycle = nodeLifecycleDefaults } = options;
+  const asking = isNodeAlive === undefined ? {} : { isAlive: isNodeAlive };
+  startNodeLifecycle(scope, { ...deps, leases, ...asking }, nodeLifecycle);
   startTaintEviction(scope, deps);
   startPodGc(scope, deps);
   startServiceAccountController(scope, { ...deps, namespaces });

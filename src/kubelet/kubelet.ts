@@ -10,13 +10,14 @@ import { InvariantError, StatusError, messageOf } from '../base/status-error.ts'
 import { TaskScope } from '../base/task-scope.ts';
 import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/event-recorder.ts';
+import type { HeartbeatSource } from '../client/heartbeat.ts';
 import type { Informer, InformerChange } from '../client/informer.ts';
 import { LeaseRenewer } from '../client/lease.ts';
 import { ListWatchInformer } from '../client/list-watch-informer.ts';
 import { podLabels } from '../cri/runtime.ts';
 import type { ContainerEvent, ContainerRuntime } from '../cri/runtime.ts';
 import { refusalOf } from './admission.ts';
-import { Alarm } from './alarm.ts';
+import { Alarm } from '../base/alarm.ts';
 import type { Cgroups } from './cgroups.ts';
 import { removeOrphans } from './garbage.ts';
 import { ImageGc } from './image-gc.ts';
@@ -78,6 +79,8 @@ export interface KubeletDeps {
   /** For runtimes that put containers below the control group of their pod. Default: there are no such groups. */
   readonly cgroups?: Cgroups;
   readonly onProbeAttempt?: (attempt: ProbeAttempt) => void;
+  /** How often this node says that it lives. Default: as upstream. */
+  readonly heartbeat?: HeartbeatSource;
   /** Default: an informer of the pods that are bound to this node. */
   readonly pods?: Informer<Pod>;
   /** Default: `ProbeManager`. */
@@ -377,7 +380,7 @@ export class Kubelet {
   }
 
   #lease(): LeaseRenewer {
-    const { clock, entropy, log } = this.#deps;
+    const { clock, entropy, log, heartbeat } = this.#deps;
     const { client } = this.#context;
     const name = this.#context.nodeName;
     return new LeaseRenewer({
@@ -388,6 +391,7 @@ export class Kubelet {
       namespace: 'kube-node-lease',
       name,
       holderIdentity: name,
+      ...(heartbeat === undefined ? {} : { heartbeat }),
       owner: () => {
         const uid = this.#registration.node?.metadata?.uid;
         return uid === undefined ? undefined : { apiVersion: 'v1', kind: 'Node', name, uid };

@@ -8,7 +8,7 @@ import { StatusError, hasReason, messageOf } from '../base/status-error.ts';
 import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/event-recorder.ts';
 import type { ContainerRuntime } from '../cri/runtime.ts';
-import { Alarm } from './alarm.ts';
+import { Alarm } from '../base/alarm.ts';
 import { conditionEvents, networkProblemOf, newNode, nodeStatusOf, runtimeProblemsOf } from './node-status.ts';
 import type { NodeFacts, RuntimeFacts } from './node-status.ts';
 import { sameValue } from './status-patch.ts';

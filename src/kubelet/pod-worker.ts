@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Entropy } from '../base/entropy.ts';
 import type { Log } from '../base/log.ts';
 import { StatusError, messageOf, unreachable } from '../base/status-error.ts';
-import { Alarm } from './alarm.ts';
+import { Alarm } from '../base/alarm.ts';
 import { isTerminalPhase, podUidOf } from './pod-names.ts';
 import { nextPodState } from './pod-state.ts';
 import type { PodEnding, PodEvent, PodState } from './pod-state.ts';

@@ -1,7 +1,7 @@
 import { formatDuration } from '../api/duration.ts';
 import { StatusError, messageOf } from '../base/status-error.ts';
 import type { PodSandboxStatus, RuntimeContainerStatus } from '../cri/runtime.ts';
-import { Alarm } from './alarm.ts';
+import { Alarm } from '../base/alarm.ts';
 import type { NodeContext } from './node-context.ts';
 
 // Deaths arrive as events; this finds the ones that were lost. Upstream: 1 s without events, 300 s with them. One round

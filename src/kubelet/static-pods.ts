@@ -1,7 +1,7 @@
 import type { Pod } from '../api/gen/types.ts';
 import { StatusError, messageOf } from '../base/status-error.ts';
 import { TaskScope } from '../base/task-scope.ts';
-import { Alarm } from './alarm.ts';
+import { Alarm } from '../base/alarm.ts';
 import type { NodeContext } from './node-context.ts';
 import { nodeReference } from './node-registration.ts';
 import { podKeyOf, podUidOf } from './pod-names.ts';

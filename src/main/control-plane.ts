@@ -7,6 +7,8 @@ import { inProcessClient } from '../client/in-process-client.ts';
 import { startControllers } from '../controllers/controllers.ts';
 import { SharedInformers } from '../controllers/shared-informers.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
+import { failoverNumbers, nodeAsker, publishSettings } from './failover.ts';
+import type { FailoverProfile } from './failover-profile.ts';
 
 export interface ControlPlaneOptions {
   /** For the scheduler's events: `reportingInstance: default-scheduler-HOST`. */
@@ -15,6 +17,8 @@ export interface ControlPlaneOptions {
   readonly rootCaPem: string;
   /** `HOST:PORT` that clients reach the server at; asked at each request. */
   readonly serverAddress?: () => string;
+  /** Default: upstream's numbers. */
+  readonly failover?: FailoverProfile;
 }
 
 /** API server, scheduler and controllers, in one process, whatever the clock and the store. */
@@ -34,7 +38,10 @@ export async function startControlPlane(
   options: ControlPlaneOptions,
 ): Promise<ControlPlane> {
   const { clock, entropy } = deps;
-  const serverOptions = options.serverAddress === undefined ? {} : { serverAddress: options.serverAddress };
+  const failover = options.failover ?? 'default';
+  const { nodeLifecycle, evictionSeconds, asksSilentNodes } = failoverNumbers[failover];
+  const { serverAddress } = options;
+  const serverOptions = { evictionSeconds, ...(serverAddress === undefined ? {} : { serverAddress }) };
   const server = new ApiServer({ ...deps, entropy: entropy.fork('apiserver') }, serverOptions);
   scope.start((signal) => server.run(signal));
   await server.ready(scope.signal);
@@ -53,14 +60,15 @@ export async function startControlPlane(
     log,
     hostName: options.hostName,
   });
+  const control = { client: controlling, clock, entropy: entropy.fork('controllers'), log };
   startControllers(scope, {
-    client: controlling,
-    clock,
-    entropy: entropy.fork('controllers'),
-    log,
+    ...control,
     shared,
     rootCaPem: options.rootCaPem,
+    nodeLifecycle,
+    ...(asksSilentNodes ? { isNodeAlive: nodeAsker(deps) } : {}),
   });
+  scope.start((signal) => publishSettings(control, failover, signal));
   scope.start((signal) => scheduler.run(signal));
   shared.run(scope);
   return { server, clientOf };

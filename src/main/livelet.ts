@@ -1,6 +1,7 @@
 /** The public face of the package. */
 export { startCluster } from './cluster.ts';
 export type { ClusterHandle, ClusterOptions } from './cluster.ts';
+export type { FailoverProfile } from './failover-profile.ts';
 export type { RuntimeChoice } from './runtime-choice.ts';
 export type { Client, ListOptions, ObjectRef, PatchType, WatchEvent, WriteOptions } from '../client/client.ts';
 export type { ProbeAttempt, ProbeType } from '../kubelet/probes/prober.ts';

@@ -20,6 +20,7 @@ import { VirtualClock } from '../sim/virtual-clock.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import type { Store } from '../store/store.ts';
 import { startControlPlane } from './control-plane.ts';
+import type { FailoverProfile } from './failover-profile.ts';
 import { SimulatedNode } from './simulated-node.ts';
 import type { SimulatedNodeDeps } from './simulated-node.ts';
 
@@ -45,6 +46,8 @@ export interface SimulatedClusterOptions {
   /** Default: nothing goes wrong. */
   readonly faults?: Faults;
   readonly log?: Log;
+  /** Default: upstream's numbers. */
+  readonly failover?: FailoverProfile;
   /** Default: a new one in memory. */
   readonly store?: (clock: VirtualClock) => Store;
   /** What lies between a node and the server. Default: nothing. */
@@ -119,7 +122,7 @@ export async function startSimulatedCluster(seed: string, options: SimulatedClus
         throw new StatusError('ServiceUnavailable', `no way to the server of node ${name}`);
       },
     },
-    { hostName: 'sim', rootCaPem: 'the certificate of the cluster' },
+    { hostName: 'sim', rootCaPem: 'the certificate of the cluster', failover: options.failover ?? 'default' },
   );
   const plane = await settled(clock, starting);
   const network = new SimNetwork(clock);
@@ -159,7 +162,7 @@ export async function startSimulatedCluster(seed: string, options: SimulatedClus
 function newNode(
   deps: Omit<SimulatedNodeDeps, 'faults' | 'onProbeAttempt'>,
   spec: SimulatedNodeSpec & { readonly index: number },
-  { faults, images, rules, onProbeAttempt }: SimulatedClusterOptions,
+  { faults, failover, images, rules, onProbeAttempt }: SimulatedClusterOptions,
   signal: AbortSignal,
 ): SimulatedNode {
   return new SimulatedNode(
@@ -170,6 +173,7 @@ function newNode(
       ...addressesOf(spec.index),
       images: images ?? tutorialImages,
       rules: rules ?? tutorialRules(gateway),
+      followsSettings: failover !== undefined,
     },
     signal,
   );

@@ -6,6 +6,7 @@ import { noMetrics } from '../base/metrics.ts';
 import { StatusError } from '../base/status-error.ts';
 import { TaskScope } from '../base/task-scope.ts';
 import { CorrelatingEventRecorder } from '../client/correlating-event-recorder.ts';
+import { ClusterHeartbeat } from '../client/heartbeat.ts';
 import { inProcessClient } from '../client/in-process-client.ts';
 import { untilAborted } from '../cri/until-aborted.ts';
 import { Kubelet } from '../kubelet/kubelet.ts';
@@ -29,6 +30,8 @@ export interface SimulatedNodeOptions {
   readonly capacity: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
   readonly clock?: ClockSkew;
+  /** Whether its heartbeat is the one that the control plane asks for. Default: upstream's. */
+  readonly followsSettings?: boolean;
   readonly images: readonly SimImage[];
   readonly rules: readonly ScriptRule[];
 }
@@ -116,6 +119,8 @@ export class SimulatedNode {
     const client = inProcessClient({ handle: hungOn(lifeline, this.#link.over(this.#deps.server)), user });
     const source = { component: 'kubelet', host: this.name };
     const recorder = new CorrelatingEventRecorder({ client, clock, entropy: entropy.fork('events'), log, source });
+    const heartbeat = new ClusterHeartbeat({ client, clock, entropy: entropy.fork('heartbeat'), log });
+    const { followsSettings = false } = this.#options;
     const kubelet = new Kubelet(
       {
         client,
@@ -128,11 +133,13 @@ export class SimulatedNode {
         recorder,
         files: lifeline.view(this.files),
         transport: lifeline.view(network),
+        ...(followsSettings ? { heartbeat } : {}),
         ...(onProbeAttempt === undefined ? {} : { onProbeAttempt }),
       },
       this.#kubeletOptions(),
     );
     scope.start((signal) => recorder.run(signal));
+    if (followsSettings) scope.start((signal) => heartbeat.run(signal));
     scope.start((signal) => kubelet.run(signal));
     const running: SimulatedKubelet = {
       kubelet,

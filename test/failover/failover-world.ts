@@ -61,6 +61,15 @@ export async function startFailoverWorld(seed: string, owner: Owner, options: Fa
     async nodeTaints(name: string): Promise<readonly string[]> {
       return ((await node(name)).spec?.taints ?? []).map(({ key, effect }) => `${key}:${effect}`).sort();
     },
+    /** By the clock of the node. */
+    async lastHeartbeatMs(name: string): Promise<number> {
+      const lease = await soon(client.get(resources.leases, { namespace: 'kube-node-lease', name }, never));
+      return Date.parse(lease.spec?.renewTime ?? '');
+    },
+    async patchSettings(data: Readonly<Record<string, string>>): Promise<void> {
+      const ref = { namespace: 'kube-system', name: 'livelet-cluster' };
+      await soon(client.patch(resources.configmaps, ref, { type: 'merge', body: { data } }, never));
+    },
     /** Seconds until it holds; fails if it takes more than `secondsMax`. */
     async until(what: string, holds: () => Promise<boolean>, secondsMax: number): Promise<number> {
       const startMs = clock.monoMs();

@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { resources } from '../../src/api/resources.ts';
 import type { KubernetesObject, ResourceType } from '../../src/api/resources.ts';
+import type { HttpHandler } from '../../src/base/http.ts';
+import { StatusError } from '../../src/base/status-error.ts';
+import type { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { startFailoverWorld } from './failover-world.ts';
 
 const template = {
@@ -140,5 +143,81 @@ test('a node whose clock is an hour ahead and runs fast is a node like any other
   world.cluster.node('n2').powerOff();
   await world.seconds(370);
   assert.equal(world.sum(await world.readyByNode()), 3);
+  await world.close();
+});
+
+const secondsMax = 10;
+
+test('with --failover fast the replacements are Ready within 10 s of the last heartbeat, whenever the node dies', async () => {
+  for (let phase = 0; phase < 8; phase++) {
+    const world = await startFailoverWorld(`fast ${phase}`, replicationController, { failover: 'fast' });
+    const { clock } = world.cluster;
+    await clock.advance(10_000 + phase * 137); // the heartbeat is renewed every 1.0 to 1.04 s
+    const lastMs = await world.lastHeartbeatMs('n2');
+    if (phase % 2 === 0) world.cluster.node('n2').powerOff();
+    else world.cluster.node('n2').partition();
+    await world.until('replaced', async () => world.sum(await world.readyByNode()) === 2, secondsMax);
+    await world.until('Ready', async () => world.sum(await world.readyByNode()) === 3, secondsMax);
+    const outageSeconds = (clock.wallMs() - lastMs) / 1_000;
+    assert.ok(outageSeconds > 5 && outageSeconds <= secondsMax, `Ready ${outageSeconds} s after the last heartbeat`);
+    assert.equal((await world.readyByNode())['n2'], undefined);
+    await world.close();
+  }
+});
+
+test('two nodes of five that are lost within a second are both replaced as quickly', async () => {
+  const nodes = ['n1', 'n2', 'n3', 'n4', 'n5'].map((name) => ({ name }));
+  const world = await startFailoverWorld('two', replicationController, { failover: 'fast', nodes });
+  const [first = '', second = ''] = Object.keys(await world.readyByNode());
+  world.cluster.node(first).powerOff();
+  await world.cluster.clock.advance(1_000);
+  world.cluster.node(second).powerOff();
+  await world.until('gone', async () => world.sum(await world.readyByNode()) === 1, secondsMax);
+  await world.until('Ready', async () => world.sum(await world.readyByNode()) === 3, 4);
+  await world.close();
+});
+
+test('with --failover fast a node that starves, and whose heartbeats come 8 s late, keeps its pods', async () => {
+  let isMute = false; // n3 gets no request through, but hears
+  const starved = (name: string, server: HttpHandler, clock: VirtualClock): HttpHandler => {
+    return async (request, signal) => {
+      if (name === 'n2') await clock.sleep(request.path.includes('/leases/') ? 8_000 : 3_000, 'starved', signal);
+      if (name === 'n3' && isMute) throw new StatusError('ServiceUnavailable', 'no route to host');
+      return server(request, signal);
+    };
+  };
+  const world = await startFailoverWorld('starved', replicationController, { failover: 'fast', through: starved });
+  await world.seconds(60);
+  const before = await world.uids();
+  await world.seconds(600);
+  assert.equal(await world.readyStatusOf('n2'), 'True');
+  assert.deepEqual(await world.uids(), before);
+  assert.equal(world.sum(await world.readyByNode()), 3);
+
+  // One that answers, and says nothing for as long as upstream waits, is lost all the same.
+  isMute = true;
+  const lostAfter = await world.until('lost', async () => (await world.readyStatusOf('n3')) === 'Unknown', 60);
+  assert.ok(lostAfter > 48 && lostAfter < 52, `lost after ${lostAfter} s`);
+  await world.close();
+});
+
+test('a profile that the control plane takes up reaches nodes that run', async () => {
+  const world = await startFailoverWorld('settings', replicationController, { failover: 'default' });
+  const beforeMs = await world.lastHeartbeatMs('n1');
+  await world.seconds(5);
+  assert.ok((await world.lastHeartbeatMs('n1')) - beforeMs < 10_500);
+  const data = { nodeLeaseRenewMs: '1000', nodeLeaseDurationSeconds: '4' };
+  await world.patchSettings(data);
+  await world.seconds(2);
+  for (let second = 0; second < 5; second++) {
+    const lastMs = await world.lastHeartbeatMs('n1');
+    await world.seconds(1.1);
+    assert.ok((await world.lastHeartbeatMs('n1')) > lastMs);
+  }
+  await world.patchSettings({ nodeLeaseRenewMs: 'often' });
+  await world.seconds(2);
+  const lastMs = await world.lastHeartbeatMs('n1');
+  await world.seconds(5);
+  assert.equal(await world.lastHeartbeatMs('n1'), lastMs, "upstream's numbers again");
   await world.close();
 });

@@ -17,13 +17,15 @@ import {
   writePidFile,
   type RunningCluster,
 } from '../livelet-home.ts';
+import { checkedFailover, failoverFlag } from '../failover-flag.ts';
 import { fileLog } from '../file-log.ts';
 import { firstFreePort } from '../free-port.ts';
 import { checkedRuntime, runtimeFlag } from '../runtime-flag.ts';
 import type { Verb, VerbCall } from '../verb.ts';
 
 export const verb: Verb = {
-  usage: 'up [--data-dir DIR] [--port N] [--node-name NAME] [--runtime process|cri|unix:///SOCKET] [--detach]',
+  usage:
+    'up [--data-dir DIR] [--port N] [--node-name NAME] [--runtime process|cri|unix:///SOCKET] [--failover default|fast] [--detach]',
   help: `Start a cluster in this process: API server, scheduler, controllers and one node. Prints one line when the node is Ready,
 and runs until Ctrl-C or SIGTERM: then pods are ended gracefully (a second signal ends at once). Objects stay in the
 data directory. Real containers (--runtime cri or unix:///...) run on, and the next up takes them over.`,
@@ -37,6 +39,7 @@ data directory. Real containers (--runtime cri or unix:///...) run on, and the n
     },
     { name: 'node-name', kind: 'string', help: "Name of the node. Default: this computer's host name." },
     runtimeFlag,
+    failoverFlag,
     { name: 'detach', kind: 'bool', help: 'Start it in the background, wait until it is Ready, and return.' },
   ],
   run: (call) => (call.flags.bool('detach') ? runDetached(call) : runHere(call)),
@@ -81,6 +84,7 @@ async function endCluster(dataDir: string, cluster: ClusterHandle): Promise<void
 function checkWords({ args, flags }: VerbCall): void {
   if (args.length > 0) throw new CliError(`up takes no arguments: ${args.join(' ')}`);
   checkedRuntime(flags);
+  checkedFailover(flags);
   const port = flags.int('port');
   if (port < 0 || port > portMax) throw new CliError(`--port ${port} is not between 0 and ${portMax}`);
 }
@@ -100,6 +104,7 @@ async function startOrExplain({ flags, io }: VerbCall, dataDir: string): Promise
       dataDir,
       port,
       runtime: checkedRuntime(flags),
+      failover: checkedFailover(flags),
       log: fileLog(path.join(dataDir, logName), io.clock),
       ...(nodeName === undefined ? {} : { nodeName }),
     });
@@ -206,6 +211,8 @@ function passedOn({ flags }: VerbCall): string[] {
     ...(nodeName === undefined ? [] : ['--node-name', nodeName]),
     '--runtime',
     flags.string('runtime'),
+    '--failover',
+    flags.string('failover'),
   ];
 }
 

@@ -25,6 +25,8 @@ export interface NodeLifecycleOptions extends EvictionRates {
   readonly gracePeriodMs: number;
   /** Likewise for a node that never posted a status. */
   readonly startupGracePeriodMs: number;
+  /** Silence after which a node counts as lost even if it answers when it is asked (`isAlive`). */
+  readonly answeringGracePeriodMs: number;
   /** A zone with this share of nodes not Ready (and at least three) is partly disrupted. */
   readonly unhealthyZoneFraction: number;
 }
@@ -34,6 +36,7 @@ export const nodeLifecycleDefaults: NodeLifecycleOptions = {
   monitorPeriodMs: 5_000,
   gracePeriodMs: 50_000,
   startupGracePeriodMs: 60_000,
+  answeringGracePeriodMs: 60_000,
   perSecond: 0.1,
   secondaryPerSecond: 0.01,
   largeZoneSizeMin: 50,
@@ -46,8 +49,8 @@ export interface NodeLifecycleDeps extends ControllerDeps {
   /** Of `kube-node-lease`. */
   readonly leases: Informer<Lease>;
   /**
-   * Asks a node that was silent for too long, before it counts as lost. Default: it is not asked, as upstream. Must not
-   * throw but for its signal, and must have a time limit of its own.
+   * Asks a node that was silent for too long, before it counts as lost: one that starves is not evicted. Default: it is not
+   * asked, as upstream. Must not throw but for its signal, and must have a time limit of its own.
    */
   readonly isAlive?: (nodeName: string, signal: AbortSignal) => Promise<boolean>;
 }
@@ -64,7 +67,7 @@ export function startNodeLifecycle(scope: TaskScope, deps: NodeLifecycleDeps, op
   const events = new CorrelatingEventRecorder({ ...deps, source: { component: 'node-controller' } });
   const tainting = new WorkQueue<string>({ clock, signal: scope.signal });
   const evicting = new WorkQueue<string>({ clock, signal: scope.signal });
-  const controller = new NodeLifecycle({ ...deps, events, evicting }, options);
+  const controller = new NodeLifecycle({ ...deps, events, evicting, scope }, options);
   nodes.onChange(({ previous, current }) => {
     if (current === undefined) controller.forget(previous?.metadata?.name ?? '');
     else tainting.add(current.metadata?.name ?? '');
@@ -77,23 +80,34 @@ export function startNodeLifecycle(scope: TaskScope, deps: NodeLifecycleDeps, op
     for (const informer of synced) await informer.synced(signal);
     for (;;) {
       await controller.monitor(signal);
+      const sinceMonoMs = clock.monoMs();
       await clock.sleep(options.monitorPeriodMs, 'nodeLifecycle.monitor', signal);
+      controller.excuse(clock.monoMs() - sinceMonoMs - options.monitorPeriodMs);
     }
   });
 }
 
+/** A silent node was asked how it is. */
+interface Asked {
+  answer: 'awaited' | 'alive' | 'none';
+}
+
+type OwnDeps = NodeLifecycleDeps & {
+  readonly events: EventRecorder;
+  readonly evicting: WorkQueue<string>;
+  readonly scope: TaskScope;
+};
+
 class NodeLifecycle {
-  readonly #deps: NodeLifecycleDeps & { readonly events: EventRecorder; readonly evicting: WorkQueue<string> };
+  readonly #deps: OwnDeps;
   readonly #options: NodeLifecycleOptions;
   readonly #healths = new Map<string, NodeHealth>(); // by node name
+  readonly #asked = new Map<string, Asked>(); // by node name; since it fell silent
   readonly #zones = new Map<string, EvictionZone>(); // by zone; made at first sight and kept
   readonly #podsToMark = new Set<string>(); // names of nodes whose pods could not all be marked yet
   #isHalted = false; // no node at all is Ready
 
-  constructor(
-    deps: NodeLifecycleDeps & { readonly events: EventRecorder; readonly evicting: WorkQueue<string> },
-    options: NodeLifecycleOptions,
-  ) {
+  constructor(deps: OwnDeps, options: NodeLifecycleOptions) {
     this.#deps = deps;
     this.#options = options;
   }
@@ -129,8 +143,18 @@ class NodeLifecycle {
 
   forget(nodeName: string): void {
     this.#healths.delete(nodeName);
+    this.#asked.delete(nodeName);
     this.#podsToMark.delete(nodeName);
     for (const zone of this.#zones.values()) zone.remove(nodeName);
+  }
+
+  /** So long this process itself stood still: what nodes said meanwhile it has not heard yet. */
+  excuse(lateMs: number): void {
+    if (lateMs < this.#options.monitorPeriodMs) return;
+    this.#deps.log.warn('nodeMonitorWasLate', { lateMs });
+    for (const [name, health] of this.#healths) {
+      this.#healths.set(name, { ...health, heardMonoMs: health.heardMonoMs + lateMs });
+    }
   }
 
   /** Looks at every node once. Upstream: `monitorNodeHealth`. */
@@ -177,24 +201,40 @@ class NodeLifecycle {
 
   /** The node, with its conditions made Unknown if it was silent for too long. */
   async #silenceIfSilent(node: Node, signal: AbortSignal): Promise<Node> {
-    const { clock, client, leases, isAlive, log } = this.#deps;
-    const { gracePeriodMs, startupGracePeriodMs } = this.#options;
+    const { clock, client, leases, log } = this.#deps;
+    const { gracePeriodMs, startupGracePeriodMs, answeringGracePeriodMs } = this.#options;
     const name = node.metadata?.name ?? '';
     const lease = leases.get('kube-node-lease', name);
     const health = heardOf(this.#healths.get(name), node, lease, clock.monoMs());
     this.#healths.set(name, health);
     const graceMs = conditionOf(node, 'Ready') === undefined ? startupGracePeriodMs : gracePeriodMs;
     const silentMs = clock.monoMs() - health.heardMonoMs;
-    if (silentMs <= graceMs) return node;
-    const conditions = silencedConditions(node, formatTime(clock.wallMs()));
-    if (conditions === undefined) return node;
-    if (isAlive !== undefined && (await isAlive(name, signal))) {
-      log.warn('silentNodeAnswers', { node: name, silentMs });
+    if (silentMs <= graceMs) {
+      this.#asked.delete(name);
       return node;
     }
+    const conditions = silencedConditions(node, formatTime(clock.wallMs()));
+    if (conditions === undefined) return node;
+    if (silentMs <= answeringGracePeriodMs && this.#mayAnswer(name)) return node;
     log.warn('nodeSilent', { node: name, silentMs });
     const body = { metadata: { uid: node.metadata?.uid }, status: { conditions } };
     return client.patch(resources.nodes, { name, subresource: 'status' }, { type: 'strategic', body }, signal);
+  }
+
+  /** Asks a silent node, beside the looks at the others; false: it was asked, and did not answer. */
+  #mayAnswer(nodeName: string): boolean {
+    const { isAlive, scope, log } = this.#deps;
+    if (isAlive === undefined) return false;
+    const last = this.#asked.get(nodeName);
+    if (last?.answer === 'none') return false;
+    if (last?.answer === 'awaited') return true;
+    const asked: Asked = { answer: 'awaited' };
+    this.#asked.set(nodeName, asked);
+    scope.start(async (signal) => {
+      asked.answer = (await isAlive(nodeName, signal)) ? 'alive' : 'none';
+      if (asked.answer === 'alive') log.warn('silentNodeAnswers', { node: nodeName });
+    });
+    return true;
   }
 
   #tellNotReady(node: Node): void {

@@ -193,15 +193,21 @@ test('nodes are evicted one every ten seconds, and in a disrupted zone none', as
   await world.close();
 });
 
-test('a silent node that answers when it is asked is not lost', async () => {
+test('a silent node that answers when it is asked is not lost, until it was silent for much too long', async () => {
   let answers = true;
-  const world = await setUp(['n1', 'n2'], { isAlive: () => Promise.resolve(answers), gracePeriodMs: 20_000 });
+  const isAlive = (name: string): Promise<boolean> => Promise.resolve(answers || name === 'n3');
+  const patience = { gracePeriodMs: 20_000, answeringGracePeriodMs: 150_000 };
+  const world = await setUp(['n1', 'n2', 'n3'], { isAlive, ...patience });
+  world.living.delete('n3');
   world.living.delete('n1');
   await world.clock.advance(120_000);
   assert.equal(await world.readyOf('n1'), 'True');
   answers = false;
-  await world.clock.advance(5_000);
+  await world.clock.advance(10_000);
   assert.equal(await world.readyOf('n1'), 'Unknown NodeStatusUnknown Kubelet stopped posting node status.');
+  assert.equal(await world.readyOf('n3'), 'True');
+  await world.clock.advance(30_000);
+  assert.equal(await world.readyOf('n3'), 'Unknown NodeStatusUnknown Kubelet stopped posting node status.');
   await world.close();
 });
 

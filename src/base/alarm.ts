@@ -1,4 +1,4 @@
-import type { Clock } from '../base/clock.ts';
+import type { Clock } from './clock.ts';
 
 /** Wakes one waiter early. A ring while nobody waits ends the next wait at once, unless it is taken back. */
 export class Alarm {
