@@ -3,6 +3,7 @@ import type { Pod } from '../../src/api/gen/types.ts';
 import { resources } from '../../src/api/resources.ts';
 import { formatTime } from '../../src/api/time.ts';
 import type { ApiClient } from '../../src/client/api-client.ts';
+import { hasReason } from '../../src/base/status-error.ts';
 import { TaskScope } from '../../src/base/task-scope.ts';
 import { targetNodeOf } from '../../src/controllers/daemon-set/daemon-pods.ts';
 import { SharedInformers } from '../../src/controllers/shared-informers.ts';
@@ -42,20 +43,27 @@ export async function startControlWorld(seed: string, options: ControlWorldOptio
   /** One step of every pod: bound, then running as its image says, or gone. */
   const runPods = async (): Promise<void> => {
     for (const pod of await pods()) {
-      const ref = { namespace: 'default', name: pod.metadata?.name ?? '' };
-      if (pod.metadata?.deletionTimestamp !== undefined) {
-        await client.delete(resources.pods, ref, { gracePeriodSeconds: 0 }, never);
-        continue;
+      try {
+        await runPod(pod);
+      } catch (error) {
+        if (!hasReason(error, 'NotFound', 'Conflict')) throw error; // a controller was faster
       }
-      if (pod.spec?.nodeName === undefined) {
-        const binding = { metadata: { name: ref.name }, target: { kind: 'Node', name: targetNodeOf(pod) ?? 'n1' } };
-        await client.create(resources.pods, { ...ref, subresource: 'binding' }, binding, never);
-      }
-      if ((pod.status?.phase ?? 'Pending') !== 'Pending') continue;
-      const status = statusOf(pod.spec?.containers[0]?.image ?? '', formatTime(clock.wallMs()));
-      await setStatus(ref.name, status);
     }
     await clock.advance(0);
+  };
+
+  const runPod = async (pod: Pod): Promise<void> => {
+    const ref = { namespace: 'default', name: pod.metadata?.name ?? '' };
+    if (pod.metadata?.deletionTimestamp !== undefined) {
+      await client.delete(resources.pods, ref, { gracePeriodSeconds: 0 }, never);
+      return;
+    }
+    if (pod.spec?.nodeName === undefined) {
+      const binding = { metadata: { name: ref.name }, target: { kind: 'Node', name: targetNodeOf(pod) ?? 'n1' } };
+      await client.create(resources.pods, { ...ref, subresource: 'binding' }, binding, never);
+    }
+    if ((pod.status?.phase ?? 'Pending') !== 'Pending') return;
+    await setStatus(ref.name, statusOf(pod.spec?.containers[0]?.image ?? '', formatTime(clock.wallMs())));
   };
 
   const setStatus = async (name: string, status: object): Promise<void> => {

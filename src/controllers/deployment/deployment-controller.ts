@@ -2,6 +2,7 @@ import type { Deployment, Pod, ReplicaSet } from '../../api/gen/types.ts';
 import { matcherOfSelector } from '../../api/label-selector.ts';
 import { resources } from '../../api/resources.ts';
 import type { Outcome, Reconciler } from '../../base/run-reconciler.ts';
+import { hasReason } from '../../base/status-error.ts';
 import type { TaskScope } from '../../base/task-scope.ts';
 import { WorkQueue } from '../../base/work-queue.ts';
 import { CorrelatingEventRecorder } from '../../client/correlating-event-recorder.ts';
@@ -10,6 +11,7 @@ import type { Informer } from '../../client/informer.ts';
 import type { ByController } from '../owned-pods/by-controller.ts';
 import { claimObjects } from '../owned-pods/claim-objects.ts';
 import { controllerOf, keyOf, refOf } from '../owned-pods/controller-ref.ts';
+import { LastWritten } from '../owned-pods/last-written.ts';
 import { startWorkers } from '../run-controller.ts';
 import type { ControllerDeps } from '../run-controller.ts';
 import { DeploymentSync } from './deployment-sync.ts';
@@ -68,10 +70,12 @@ class DeploymentReconciler implements Reconciler<string> {
   readonly name = 'deployment';
   readonly #deps: DeploymentDeps;
   readonly #events: EventRecorder;
+  readonly #written: LastWritten<ReplicaSet>;
 
   constructor(deps: DeploymentDeps, events: EventRecorder) {
     this.#deps = deps;
     this.#events = events;
+    this.#written = new LastWritten(deps.replicaSets);
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
@@ -92,8 +96,34 @@ class DeploymentReconciler implements Reconciler<string> {
       signal,
     );
     const podsOf = (replicaSet: ReplicaSet): readonly Pod[] => podsByController.ownedBy(replicaSet.metadata?.uid ?? '');
-    const sync = new DeploymentSync({ client, clock, events: this.#events, podsOf }, deployment, replicaSets);
+    const newest = replicaSets.map((one) => this.#written.newest(one));
+    newest.push(...(await this.#unseen(deployment, replicaSets, signal)));
+    const onWritten = (one: ReplicaSet): void => this.#written.note(one);
+    const sync = new DeploymentSync({ client, clock, events: this.#events, onWritten, podsOf }, deployment, newest);
     const afterMs = await sync.run(signal);
     return afterMs === undefined ? { kind: 'settled' } : { kind: 'again', afterMs };
+  }
+
+  /** Replica sets that it made itself and the cache does not have, as they are on the server. */
+  async #unseen(
+    deployment: Deployment,
+    seen: readonly ReplicaSet[],
+    signal: AbortSignal,
+  ): Promise<readonly ReplicaSet[]> {
+    const seenUids = new Set(seen.map(({ metadata }) => metadata?.uid ?? ''));
+    const isOwn = (one: ReplicaSet): boolean => controllerOf(one)?.uid === deployment.metadata?.uid;
+    const found: ReplicaSet[] = [];
+    for (const one of this.#written.missing((uid) => seenUids.has(uid), isOwn)) {
+      const { namespace = '', name = '', uid } = one.metadata ?? {};
+      try {
+        const live = await this.#deps.client.get<ReplicaSet>(resources.replicasets, { namespace, name }, signal);
+        if (live.metadata?.uid === uid) found.push(live);
+        else this.#written.forget(one);
+      } catch (error) {
+        if (!hasReason(error, 'NotFound')) throw error;
+        this.#written.forget(one);
+      }
+    }
+    return found;
   }
 }

@@ -49,6 +49,8 @@ export interface DeploymentSyncDeps {
   readonly client: Client;
   readonly clock: Clock;
   readonly events: EventRecorder;
+  /** Told of each replica set that was made or changed. */
+  readonly onWritten: (replicaSet: ReplicaSet) => void;
   /** Pods of a replica set, ended ones too. */
   readonly podsOf: (replicaSet: ReplicaSet) => readonly Pod[];
 }
@@ -233,6 +235,7 @@ export class DeploymentSync {
     if (made === stuck) return stuck;
     const { replicaSet, isNew } = made;
     const name = replicaSet.metadata?.name ?? '';
+    this.#deps.onWritten(replicaSet);
     this.#replicaSets = [...this.#replicaSets, replicaSet];
     if (isNew && replicas > 0)
       this.#say('Normal', 'ScalingReplicaSet', `Scaled up replica set ${name} from 0 to ${replicas}`);
@@ -319,6 +322,7 @@ export class DeploymentSync {
   async #updateReplicaSet(before: ReplicaSet, next: ReplicaSet, signal: AbortSignal): Promise<void> {
     const { namespace = '', name = '' } = next.metadata ?? {};
     const updated = await this.#deps.client.update(resources.replicasets, { namespace, name }, next, signal);
+    this.#deps.onWritten(updated);
     this.#replicaSets = this.#replicaSets.map((one) => (one === before ? updated : one));
   }
 

@@ -41,6 +41,11 @@ export function maxUnavailable(deployment: Deployment): number {
   return Math.min(fenceposts(deployment).unavailable, replicas);
 }
 
+/** Pods that it is to lose count until they are on their way: upstream counts only those that it is to have. */
+function occupiedBy(replicaSet: ReplicaSet): number {
+  return Math.max(sizeOf(replicaSet), replicaSet.status?.replicas ?? 0);
+}
+
 /** The size that a new replica set may have beside `all` (which contain it if it is there). */
 export function newReplicaSetSize(
   deployment: Deployment,
@@ -50,7 +55,7 @@ export function newReplicaSetSize(
   const replicas = wantedReplicas(deployment);
   if (!isRolling(deployment)) return replicas;
   const size = current === undefined ? 0 : sizeOf(current);
-  const room = replicas + fenceposts(deployment).surge - sum(all, sizeOf);
+  const room = replicas + fenceposts(deployment).surge - sum(all, occupiedBy);
   return room <= 0 ? size : size + Math.min(room, replicas - size);
 }
 
