@@ -27,7 +27,7 @@ import type { Placement, Victims } from './schedule-pod.ts';
 import { SchedulingQueue } from './scheduling-queue.ts';
 
 const writesMax = 64; // bindings, conditions and preemptions under way at once; more pods wait
-const triesPerTurnMax = 64; // then others of this process have their turn
+const triesPerTurnMax = 16; // then others of this process have their turn
 const gated = {
   reason: 'SchedulingGated',
   message: 'Scheduling is blocked due to non-empty scheduling gates',
