@@ -27,14 +27,12 @@ import type { NodeContext } from './node-context.ts';
 import type { NodeFiles } from './node-files.ts';
 import { NodeRegistration, nodeReference } from './node-registration.ts';
 import { nodeServerHandler } from './node-server.ts';
-import { MirrorPods } from './mirror-pods.ts';
-import type { StaticPodNow } from './mirror-pods.ts';
 import { noServer } from './no-server.ts';
 import { networkProblemOf } from './node-status.ts';
 import type { HostInfo } from './node-status.ts';
 import { ObjectReader } from './object-reader.ts';
 import { isWorthSync } from './pod-changes.ts';
-import { isTerminalPhase, podKeyOf, podReference, podUidOf } from './pod-names.ts';
+import { isTerminalPhase, podReference, podUidOf } from './pod-names.ts';
 import { PodCgroups } from './pod-cgroups.ts';
 import { PodSync } from './pod-sync.ts';
 import { PodWorker } from './pod-worker.ts';
@@ -46,9 +44,9 @@ import { PulledImages } from './pulled-images.ts';
 import { Relist } from './relist.ts';
 import type { RuntimeView } from './relist.ts';
 import { withDeadlines } from './runtime-deadlines.ts';
-import { isMirrorPod, isStaticPod, mirroredUidOf } from './static-pod.ts';
+import { isMirrorPod, mirroredUidOf } from './static-pod.ts';
+import { StaticPodKeeper } from './static-pod-keeper.ts';
 import type { StaticPodSource } from './static-pod-source.ts';
-import { StaticPods } from './static-pods.ts';
 import { StatusWriter } from './status-writer.ts';
 import type { StreamServer } from './stream-server.ts';
 import { VolumeLimits } from './volume-limits.ts';
@@ -135,8 +133,7 @@ export class Kubelet {
   readonly #context: NodeContext;
   readonly #isAlone: boolean;
   readonly #pods: Informer<Pod>; // with mirrors of static pods; empty if alone
-  readonly #statics: StaticPods | undefined;
-  readonly #mirrors: MirrorPods;
+  readonly #statics: StaticPodKeeper;
   readonly #statuses: StatusWriter;
   readonly #registration: NodeRegistration;
   readonly #relist: Relist;
@@ -178,9 +175,8 @@ export class Kubelet {
     this.#pods =
       deps.pods ?? new ListWatchInformer<Pod>({ client, type: resources.pods, fieldSelector, clock, entropy, log });
     this.#pods.onChange((change) => this.#onPodChange(change));
-    this.#statuses = new StatusWriter({ client, clock, log, podOf: (pod) => this.#shownAs(pod) });
-    this.#statics = deps.staticPods && new StaticPods(this.#context, deps.staticPods, () => this.#followStaticPods());
-    this.#mirrors = this.#createMirrors(client);
+    this.#statuses = new StatusWriter({ client, clock, log, podOf: (pod) => this.#statics.shownAs(pod) });
+    this.#statics = this.#createStatics(deps.staticPods);
     this.#houseAlarm = new Alarm(clock, 'kubelet.housekeeping');
     this.#relist = new Relist(this.#context, (view) => this.#onView(view));
     const plegProblem = (): string | undefined => this.#relist.problem();
@@ -246,8 +242,7 @@ export class Kubelet {
       this.#running = { scope, sync, prober, originMonoMs: clock.monoMs() };
       scope.start((inner) => this.#watchRuntime(inner));
       if (!this.#isAlone) this.#startTalking(scope);
-      const statics = this.#statics;
-      if (statics !== undefined) scope.start((inner) => statics.run(inner));
+      scope.start((inner) => this.#statics.run(inner));
       scope.start((inner) => this.#keepHouse(inner));
       const rotation = new LogRotation(this.#context, () => this.#relist.view?.containers ?? []);
       scope.start((inner) => rotation.run(inner));
@@ -275,12 +270,8 @@ export class Kubelet {
   /** What brings pods here from the API, and their state there. */
   #startTalking(scope: TaskScope): void {
     scope.start((inner) => this.#statuses.run(inner));
-    scope.start((inner) => this.#mirrors.run(inner));
+    scope.start((inner) => this.#statics.runMirrors(inner));
     scope.start((inner) => this.#pods.run(inner));
-    scope.start(async (inner) => {
-      await this.#pods.synced(inner);
-      this.#pokeMirrors();
-    });
   }
 
   /**
@@ -369,13 +360,17 @@ export class Kubelet {
     );
   }
 
-  #createMirrors(client: Client): MirrorPods {
-    return new MirrorPods({
+  #createStatics(source: StaticPodSource | undefined): StaticPodKeeper {
+    return new StaticPodKeeper({
       context: this.#context,
-      client,
-      podOf: (namespace, name) => this.#pods.get(namespace, name),
+      client: this.#context.client,
+      source,
+      apiPods: this.#pods,
       node: () => this.#registration.node,
-      staticPodOf: (key) => this.#staticPodNow(key),
+      pods: () => this.#ownPods(),
+      start: (pod) => this.#startWorker(pod),
+      end: (podUid) => this.#workers.get(podUid)?.remove(),
+      onChange: () => this.#houseAlarm.ring(),
     });
   }
 
@@ -415,50 +410,12 @@ export class Kubelet {
     else if (isWorthSync(before, current)) worker.poke();
   }
 
-  /** A pod in the API changed that may show a static one, or stand in its way. */
+  /** A pod in the API changed that may show a static one. */
   #onShownChange(pod: Pod): void {
-    this.#mirrors.poke(podKeyOf(pod));
+    this.#statics.onApiChange(pod);
     const uid = mirroredUidOf(pod);
     const shown = uid === undefined ? undefined : this.#workers.get(uid);
     if (shown !== undefined) this.#statuses.poke(shown.pod);
-  }
-
-  /** What shows the pod in the API; `undefined`: nothing. */
-  #shownAs(pod: Pod): Pod | undefined {
-    const { namespace = '', name = '' } = pod.metadata ?? {};
-    const found = this.#pods.get(namespace, name);
-    if (found === undefined) return undefined;
-    const uid = isStaticPod(pod) ? mirroredUidOf(found) : podUidOf(found);
-    return uid === podUidOf(pod) ? found : undefined;
-  }
-
-  /** Starts and ends workers until the wanted static pods run. Of two with one name the older one ends first. */
-  #followStaticPods(): void {
-    const wanted = new Map(this.#statics?.list().map((pod) => [podUidOf(pod), pod]));
-    const taken = new Set<string>(); // names
-    for (const worker of this.#workers.values()) {
-      if (!isStaticPod(worker.pod)) continue;
-      taken.add(podKeyOf(worker.pod));
-      if (!wanted.has(podUidOf(worker.pod))) worker.remove();
-    }
-    for (const pod of wanted.values()) if (!taken.has(podKeyOf(pod))) this.#startWorker(pod);
-    this.#pokeMirrors();
-    this.#houseAlarm.ring();
-  }
-
-  #pokeMirrors(): void {
-    const wanted = this.#statics?.list() ?? [];
-    for (const pod of [...wanted, ...this.#pods.list().filter(isMirrorPod)]) this.#mirrors.poke(podKeyOf(pod));
-  }
-
-  #staticPodNow(key: string): StaticPodNow {
-    if (!this.#pods.hasSynced() || this.#statics?.hasRead === false) return { kind: 'changes' };
-    const hasKey = (pod: Pod): boolean => podKeyOf(pod) === key;
-    const wanted = this.#statics?.list().find(hasKey);
-    const running = [...this.#workers.values()].map(({ pod }) => pod).find((pod) => isStaticPod(pod) && hasKey(pod));
-    if (wanted === undefined && running === undefined) return { kind: 'none' };
-    const isThis = wanted !== undefined && running !== undefined && podUidOf(wanted) === podUidOf(running);
-    return isThis ? { kind: 'runs', pod: running } : { kind: 'changes' };
   }
 
   #startWorker(pod: Pod): void {
@@ -487,7 +444,7 @@ export class Kubelet {
       } finally {
         this.#workers.delete(podUid);
         this.#onWorkerState();
-        if (isStaticPod(pod) && !signal.aborted) this.#followStaticPods();
+        if (!signal.aborted) this.#statics.onEnded(pod);
       }
     });
   }
@@ -569,7 +526,7 @@ export class Kubelet {
     for (;;) {
       const { view } = this.#relist;
       try {
-        if (view !== undefined && this.#statics?.hasRead !== false) {
+        if (view !== undefined && this.#statics.hasRead) {
           const isKnown = (podUid: string): boolean => this.#workers.has(podUid);
           await removeOrphans(this.#context, view, isKnown, signal);
           await this.#context.podCgroups?.cleanUp(isKnown);
