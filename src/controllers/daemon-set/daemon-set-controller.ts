@@ -13,10 +13,10 @@ import type { ByController } from '../owned-pods/by-controller.ts';
 import { claimObjects } from '../owned-pods/claim-objects.ts';
 import { keyOf, refOf } from '../owned-pods/controller-ref.ts';
 import { Expectations } from '../owned-pods/expectations.ts';
-import { createPod, deletePod, referenceOf } from '../owned-pods/pod-control.ts';
+import { changePods } from '../owned-pods/pod-batches.ts';
+import { referenceOf } from '../owned-pods/pod-control.ts';
 import type { PodControl } from '../owned-pods/pod-control.ts';
 import { availableInMs } from '../owned-pods/pod-readiness.ts';
-import { slowStart } from '../owned-pods/slow-start.ts';
 import { watchPods } from '../owned-pods/watch-pods.ts';
 import { startWorkers } from '../run-controller.ts';
 import type { ControllerDeps } from '../run-controller.ts';
@@ -198,31 +198,10 @@ class DaemonSetReconciler implements Reconciler<string> {
     hash: string,
     signal: AbortSignal,
   ): Promise<void> {
-    const create = changes.create.slice(0, burstMax);
-    const remove = changes.remove.slice(0, burstMax);
-    if (create.length === 0 && remove.length === 0) return;
-    const uidOf = ({ metadata }: Pod): string => metadata?.uid ?? '';
-    this.#expectations.expect(key, { creations: create.length, deletions: remove.map(uidOf) });
-    const names = [...create];
-    const { succeeded, failure } = await slowStart(create.length, async () => {
-      const pod = podForNode(daemonSet, names.shift() ?? '', hash);
-      const created = await createPod(this.#control, daemonSet, pod, signal);
-      if (created === undefined) this.#expectations.creationSeen(key);
-    });
-    this.#expectations.creationSeen(key, create.length - succeeded);
-    const results = await Promise.allSettled(
-      remove.map(async (pod) => {
-        let isGoing = false;
-        try {
-          isGoing = await deletePod(this.#control, daemonSet, pod, signal);
-        } finally {
-          if (!isGoing) this.#expectations.deletionSeen(key, uidOf(pod));
-        }
-      }),
-    );
+    const create = changes.create.slice(0, burstMax).map((name) => podForNode(daemonSet, name, hash));
+    const batch = { control: this.#control, owner: daemonSet, expectations: this.#expectations, key };
+    const failure = await changePods(batch, create, changes.remove.slice(0, burstMax), signal);
     if (failure !== undefined) throw failure;
-    const failed = results.find((result) => result.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
   }
 
   async #writeStatus(

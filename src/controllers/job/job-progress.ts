@@ -1,6 +1,7 @@
 /** Where a job stands, from its status and its pods. Pure. */
 import type { Job, JobCondition, JobStatus, Pod } from '../../api/gen/types.ts';
 import { formatTime, parseTime } from '../../api/time.ts';
+import { uidOf } from '../owned-pods/pod-batches.ts';
 import { hasEnded, isPodActive } from '../owned-pods/pod-readiness.ts';
 import { judgeFailure } from './failure-policy.ts';
 
@@ -34,10 +35,6 @@ export interface Progress {
 
 export function isTracked({ metadata }: Pod): boolean {
   return metadata?.finalizers?.includes(trackingFinalizer) === true;
-}
-
-export function uidOf({ metadata }: Pod): string {
-  return metadata?.uid ?? '';
 }
 
 export function conditionOf({ status }: Job, type: string): JobCondition | undefined {

@@ -8,10 +8,10 @@ import type { Client } from '../../client/client.ts';
 import type { EventRecorder } from '../../client/event-recorder.ts';
 import { inDeletionOrder } from '../owned-pods/deletion-order.ts';
 import type { Expectations } from '../owned-pods/expectations.ts';
-import { createPod, deletePod, podFromTemplate, referenceOf } from '../owned-pods/pod-control.ts';
+import { changePods, uidOf } from '../owned-pods/pod-batches.ts';
+import { podFromTemplate, referenceOf } from '../owned-pods/pod-control.ts';
 import type { PodControl } from '../owned-pods/pod-control.ts';
 import { isPodReady } from '../owned-pods/pod-readiness.ts';
-import { slowStart } from '../owned-pods/slow-start.ts';
 import {
   compact,
   deadlineInMs,
@@ -22,7 +22,6 @@ import {
   isTracked,
   progressOf,
   trackingFinalizer,
-  uidOf,
   verdictOn,
   wantedActive,
   withCondition,
@@ -126,40 +125,28 @@ export class JobSync {
   }
 
   async #create(count: number, signal: AbortSignal): Promise<void> {
-    const { expectations } = this.#deps;
-    const { key } = this.#view;
-    expectations.expect(key, { creations: count });
     const made = podFromTemplate(resources.jobs, this.#job, this.#job.spec?.template ?? {});
     const finalizers = [...(made.metadata?.finalizers ?? []), trackingFinalizer];
     const pod = { ...made, metadata: { ...made.metadata, finalizers } };
-    const { succeeded, failure } = await slowStart(count, async () => {
-      const created = await createPod(this.#control, this.#job, pod, signal);
-      if (created === undefined) expectations.creationSeen(key);
-    });
-    expectations.creationSeen(key, count - succeeded);
-    if (failure !== undefined) throw failure;
+    await this.#change(
+      Array.from({ length: count }, () => pod),
+      [],
+      signal,
+    );
   }
 
   /** How many are going now. */
   async #delete(pods: readonly Pod[], signal: AbortSignal): Promise<number> {
     const chosen = pods.slice(0, burstMax);
-    if (chosen.length === 0) return 0;
-    const { expectations } = this.#deps;
-    const { key } = this.#view;
-    expectations.expect(key, { deletions: chosen.map(uidOf) });
-    const results = await Promise.allSettled(
-      chosen.map(async (pod) => {
-        let isGoing = false;
-        try {
-          isGoing = await deletePod(this.#control, this.#job, pod, signal);
-        } finally {
-          if (!isGoing) expectations.deletionSeen(key, uidOf(pod));
-        }
-      }),
-    );
-    const failed = results.find((result) => result.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+    await this.#change([], chosen, signal);
     return chosen.length;
+  }
+
+  async #change(create: readonly Pod[], remove: readonly Pod[], signal: AbortSignal): Promise<void> {
+    const { expectations } = this.#deps;
+    const batch = { control: this.#control, owner: this.#job, expectations, key: this.#view.key };
+    const failure = await changePods(batch, create, remove, signal);
+    if (failure !== undefined) throw failure;
   }
 
   /**

@@ -13,10 +13,10 @@ import { claimObjects } from '../owned-pods/claim-objects.ts';
 import { controllerOf, keyOf, refOf } from '../owned-pods/controller-ref.ts';
 import { inDeletionOrder } from '../owned-pods/deletion-order.ts';
 import { Expectations } from '../owned-pods/expectations.ts';
-import { createPod, deletePod, podFromTemplate } from '../owned-pods/pod-control.ts';
+import { changePods, uidOf } from '../owned-pods/pod-batches.ts';
+import { podFromTemplate } from '../owned-pods/pod-control.ts';
 import type { PodControl } from '../owned-pods/pod-control.ts';
 import { isPodActive } from '../owned-pods/pod-readiness.ts';
-import { slowStart } from '../owned-pods/slow-start.ts';
 import { watchPods } from '../owned-pods/watch-pods.ts';
 import { startWorkers } from '../run-controller.ts';
 import type { ControllerDeps } from '../run-controller.ts';
@@ -118,39 +118,16 @@ class Replication<T extends Replicated> implements Reconciler<string> {
   /** What could not be done; the rest of the reconciliation goes on. */
   async #manage(key: string, owner: T, pods: readonly Pod[], signal: AbortSignal): Promise<StatusError | undefined> {
     const surplus = pods.length - (owner.spec?.replicas ?? 1);
-    let failure: unknown;
-    if (surplus < 0) failure = await this.#create(key, owner, Math.min(-surplus, burstMax), signal);
-    else if (surplus > 0) failure = await this.#delete(key, owner, this.#surplusOf(owner, pods, surplus), signal);
+    const batch = { control: this.#control, owner, expectations: this.#expectations, key };
+    const missing = Math.min(Math.max(0, -surplus), burstMax);
+    const pod = podFromTemplate(this.#kind.type, owner, owner.spec?.template ?? {});
+    const create = Array.from({ length: missing }, () => pod);
+    const remove = surplus > 0 ? this.#surplusOf(owner, pods, surplus) : [];
+    const failure = await changePods(batch, create, remove, signal);
     if (failure === undefined) return undefined;
     if (!(failure instanceof StatusError)) throw failure;
     if (mayHaveHappened(failure)) this.#doubtful.add(key);
     return failure;
-  }
-
-  async #create(key: string, owner: T, count: number, signal: AbortSignal): Promise<unknown> {
-    this.#expectations.expect(key, { creations: count });
-    const pod = podFromTemplate(this.#kind.type, owner, owner.spec?.template ?? {});
-    const { succeeded, failure } = await slowStart(count, async () => {
-      const created = await createPod(this.#control, owner, pod, signal);
-      if (created === undefined) this.#expectations.creationSeen(key);
-    });
-    // What was not created will never be seen.
-    this.#expectations.creationSeen(key, count - succeeded);
-    return failure;
-  }
-
-  async #delete(key: string, owner: T, pods: readonly Pod[], signal: AbortSignal): Promise<unknown> {
-    this.#expectations.expect(key, { deletions: pods.map(({ metadata }) => metadata?.uid ?? '') });
-    const deletions = pods.map(async (pod) => {
-      let isGoing = false;
-      try {
-        isGoing = await deletePod(this.#control, owner, pod, signal);
-      } finally {
-        if (!isGoing) this.#expectations.deletionSeen(key, pod.metadata?.uid ?? '');
-      }
-    });
-    const results = await Promise.allSettled(deletions);
-    return results.find((result) => result.status === 'rejected')?.reason;
   }
 
   #surplusOf(owner: T, pods: readonly Pod[], surplus: number): readonly Pod[] {
@@ -207,7 +184,7 @@ class Replication<T extends Replicated> implements Reconciler<string> {
 }
 
 function uidsOf(pods: readonly Pod[]): ReadonlySet<string> {
-  return new Set(pods.map(({ metadata }) => metadata?.uid ?? ''));
+  return new Set(pods.map(uidOf));
 }
 
 /** Whether a request that failed so may have been done all the same. */
