@@ -305,6 +305,29 @@ test('a pod of its name in the API stands in the way of the mirror, and of nothi
   await world.close();
 });
 
+test('a static pod that has run to its end, or that the node refuses, is shown as such, also after a restart', async () => {
+  const staticPods = new MemoryManifests();
+  staticPods.write('/m/web.yaml', { restartPolicy: 'Never', containers: [containerOf('main', 'job')] });
+  const limits = { requests: { cpu: '3' } };
+  staticPods.write('/m/big.yaml', { containers: [{ ...containerOf('main', 'run'), resources: limits }] }, 'big');
+  const scripts = { job: { onStop: 'die', exit: { afterMs: 500, exitCode: 0 } } } as const;
+  const world = await startKubeletWorld('finished-static', { staticPods, scripts });
+  await world.clock.advance(5_000);
+  assert.match(await world.row('web-node-1'), /^0\/1 Completed 0/);
+  assert.match(await world.row('big-node-1'), /^0\/1 OutOfcpu 0/);
+  world.noted.take();
+  await world.restartKubelet();
+  await world.clock.advance(60_000);
+  assert.deepEqual(world.noted.take(), []);
+  assert.match(await world.row('web-node-1'), /^0\/1 Completed 0/);
+  staticPods.write('/m/web.yaml', oneContainer);
+  staticPods.write('/m/big.yaml', oneContainer, 'big');
+  await world.clock.advance(5_000);
+  assert.match(await world.row('web-node-1'), /^1\/1 Running 0/);
+  assert.match(await world.row('big-node-1'), /^1\/1 Running 0/);
+  await world.close();
+});
+
 test('a node without an API server runs its static pods, with probes, restarts and back-off', async () => {
   const staticPods = new MemoryManifests();
   const container = containerOf('main', 'sick');
