@@ -21,9 +21,11 @@ const start = async (dataDir: string): Promise<RunningLivelet> =>
 const newDataDir = (): string => fs.mkdtempSync(path.join(containerd.directory, 'livelet-'));
 
 /** Ids of the tasks that containerd runs. */
+/** Sorted: `ctr` lists them in any order. */
 async function runningTasks(): Promise<string[]> {
   const lines = (await containerd.ctr('tasks', 'list')).split('\n').slice(1);
-  return lines.filter((line) => line.includes('RUNNING')).map((line) => line.split(' ')[0] ?? '');
+  const running = lines.filter((line) => line.includes('RUNNING')).map((line) => line.split(' ')[0] ?? '');
+  return running.sort();
 }
 
 const bareId = (pod: Pod): string => containerIdOf(pod).replace('containerd://', '');
