@@ -4,7 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { runSeed } from './run-seed.ts';
 
-const seedsCount = Number(process.env['LIVELET_SEEDS'] ?? 100);
+const seedsCount = Number(process.env['LIVELET_SEEDS'] ?? 40);
 
 /** Seeds that once failed; a bug found by one has its line in docs/track-record.md. */
 const known = fs
