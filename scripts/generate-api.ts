@@ -26,6 +26,7 @@ const roots: Readonly<Record<string, string>> = {
   V1Lease: 'Lease',
   V1Binding: 'Binding',
   V1PriorityClass: 'PriorityClass',
+  V1CertificateSigningRequest: 'CertificateSigningRequest',
   V1ConfigMap: 'ConfigMap',
   V1Secret: 'Secret',
   V1ServiceAccount: 'ServiceAccount',

@@ -1,5 +1,6 @@
 import type {
   Binding,
+  CertificateSigningRequest,
   ConfigMap,
   ControllerRevision,
   DaemonSet,
@@ -192,6 +193,15 @@ export const resources = {
     singular: 'job',
     kind: 'Job',
     categories: ['all'],
+    hasStatus: true,
+  }),
+  certificatesigningrequests: define<CertificateSigningRequest>({
+    group: 'certificates.k8s.io',
+    resource: 'certificatesigningrequests',
+    singular: 'certificatesigningrequest',
+    kind: 'CertificateSigningRequest',
+    namespaced: false,
+    shortNames: ['csr'],
     hasStatus: true,
   }),
   leases: define<Lease>({ group: 'coordination.k8s.io', resource: 'leases', singular: 'lease', kind: 'Lease' }),

@@ -1,5 +1,6 @@
-import { ageOf } from './age.ts';
+import { ageOf, humanDuration } from './age.ts';
 import type {
+  CertificateSigningRequest,
   ConfigMap,
   ControllerRevision,
   DaemonSet,
@@ -472,6 +473,29 @@ const priorityClasses = printer<PriorityClass>(
   ],
 );
 
+const signingRequests = printer<CertificateSigningRequest>(
+  [
+    nameColumn,
+    ageColumn,
+    column('SignerName', 'Who is asked to sign it'),
+    column('Requestor', 'User that asks for it'),
+    column('RequestedDuration', 'How long it is to be valid'),
+    column('Condition', 'Whether it was approved and issued'),
+  ],
+  (request, nowWallMs) => {
+    const { signerName, username = '', expirationSeconds } = request.spec;
+    const duration = expirationSeconds === undefined ? none : humanDuration(expirationSeconds * 1_000);
+    const age = objectAge(request, nowWallMs);
+    return [nameOf(request), age, signerName, username, duration, signingState(request)];
+  },
+);
+
+function signingState({ status }: CertificateSigningRequest): string {
+  const has = (type: string): boolean => status?.conditions?.some((condition) => condition.type === type) === true;
+  const verdict = has('Denied') ? 'Denied' : has('Approved') ? 'Approved' : 'Pending';
+  return verdict + (has('Failed') ? ',Failed' : '') + ((status?.certificate ?? '') === '' ? '' : ',Issued');
+}
+
 const otherKinds = printer<KubernetesObject>([nameColumn, column('Created At', 'When it was created')], (object) => [
   nameOf(object),
   object.metadata?.creationTimestamp ?? '',
@@ -495,6 +519,7 @@ const printerByModel: ReadonlyMap<string, Printer> = new Map([
   ['Secret', secrets],
   ['ServiceAccount', serviceAccounts],
   ['PriorityClass', priorityClasses],
+  ['CertificateSigningRequest', signingRequests],
 ]);
 
 /** The Table for some objects of one kind, as the API server answers it; cells of wide columns are always there. */

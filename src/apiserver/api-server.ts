@@ -22,7 +22,7 @@ import { TaskScope } from '../base/task-scope.ts';
 import type { Store } from '../store/store.ts';
 import { TokenAuthenticator, bearerToken } from './authenticate-token.ts';
 import { AuthenticationRequests } from './authentication-requests.ts';
-import { forbidPath, forbidResource, isPublicPath, isTrusted, unauthorized } from './authorize.ts';
+import { forbidPath, forbidResource, isBootstrapRequest, isPublicPath, isTrusted, unauthorized } from './authorize.ts';
 import { createSystemObjects } from './bootstrap.ts';
 import { runCompaction } from './compaction.ts';
 import { ObjectCreator } from './create-object.ts';
@@ -279,13 +279,15 @@ export class ApiServer {
       return review;
     }
     if (verb === undefined) throw wrongMethod();
-    if (!isTrusted(user) && !(route.type === resources.selfsubjectreviews && verb === 'create')) {
+    const mayAlways =
+      (route.type === resources.selfsubjectreviews && verb === 'create') || isBootstrapRequest(user, verb, route);
+    if (!isTrusted(user) && !mayAlways) {
       throw forbidResource(user, verb, route);
     }
     if (!this.#wasReady) throw starting();
     const isToken = route.type === resources.serviceaccounts && route.subresource === 'token';
     if (isToken || authenticationReviews.has(route.type)) return this.#authenticate(request, user, route, verb, signal);
-    return this.#objects.handle(request, route, verb, signal);
+    return this.#objects.handle(request.user === user ? request : { ...request, user }, route, verb, signal);
   }
 
   #authenticate(

@@ -1,4 +1,13 @@
 /** Finds out who sends a bearer token. Upstream: the service account authenticator (`pkg/serviceaccount`). */
+import {
+  bootstrapSecretName,
+  bootstrapTokenNamespace,
+  parseBootstrapToken,
+  tokenGroups,
+  tokenProblem,
+} from '../api/bootstrap-token.ts';
+import type { BootstrapToken } from '../api/bootstrap-token.ts';
+import type { Secret } from '../api/gen/types.ts';
 import type { KubernetesObject } from '../api/resources.ts';
 import type { Clock } from '../base/clock.ts';
 import type { UserInfo } from '../base/http.ts';
@@ -47,6 +56,8 @@ export class TokenAuthenticator {
     signal: AbortSignal,
     audiences: readonly string[] = [tokenIssuerName],
   ): Promise<TokenVerdict> {
+    const bootstrap = parseBootstrapToken(token);
+    if (bootstrap !== undefined) return await this.#bootstrapVerdict(bootstrap, audiences, signal);
     const claims = await this.#deps.tokens.verify(token);
     if (claims === undefined || claims.iss !== tokenIssuerName) return refused('invalid bearer token');
     const common = claims.aud.filter((audience) => audiences.includes(audience));
@@ -55,6 +66,25 @@ export class TokenAuthenticator {
     }
     const problem = this.#timeProblem(claims) ?? (await this.#bindingProblem(claims, signal));
     return problem === undefined ? { kind: 'user', user: userOf(claims), audiences: common } : refused(problem);
+  }
+
+  /** Upstream: `TokenAuthenticator` in `plugin/pkg/auth/authenticator/token/bootstrap`. */
+  async #bootstrapVerdict(
+    token: BootstrapToken,
+    audiences: readonly string[],
+    signal: AbortSignal,
+  ): Promise<TokenVerdict> {
+    const { registries, clock } = this.#deps;
+    const name = bootstrapSecretName(token.id);
+    // It comes from the registry of secrets.
+    const secret = (await this.#find(registries.secrets, bootstrapTokenNamespace, { name }, signal)) as
+      | Secret
+      | undefined;
+    if (secret === undefined) return refused(`there is no bootstrap token ${token.id}`);
+    const problem = tokenProblem(secret, token, clock.wallMs());
+    if (problem !== undefined) return refused(problem);
+    const user = { name: `system:bootstrap:${token.id}`, groups: tokenGroups(secret) };
+    return { kind: 'user', user, audiences: audiences.filter((audience) => audience === tokenIssuerName) };
   }
 
   #timeProblem({ exp, nbf }: TokenClaims): string | undefined {

@@ -2,6 +2,8 @@
  * Who may do what. Masters and our own components may do everything; every other authenticated user may only look at
  * discovery, health and versions, and ask what he may do. Rules per user (RBAC) are not served.
  */
+import { bootstrappersGroup } from '../api/bootstrap-token.ts';
+import { resources } from '../api/resources.ts';
 import type { UserInfo } from '../base/http.ts';
 import { StatusError } from '../base/status-error.ts';
 import { forbidden } from './respond.ts';
@@ -23,6 +25,18 @@ const nodePrefix = 'system:node:';
 /** The node whose kubelet this is; `undefined`: it is somebody else. Upstream: `nodeidentifier`. */
 export function nodeNameOf({ name, groups }: UserInfo): string | undefined {
   return groups.includes('system:nodes') && name.startsWith(nodePrefix) ? name.slice(nodePrefix.length) : undefined;
+}
+
+const bootstrapVerbs: readonly string[] = ['create', 'get', 'list', 'watch'];
+
+/** Who joins by a token may ask for certificates, and see what became of it. Upstream: `system:node-bootstrapper`. */
+export function isBootstrapRequest({ groups }: UserInfo, verb: string, { type, subresource }: ResourceRoute): boolean {
+  return (
+    groups.includes(bootstrappersGroup) &&
+    type === resources.certificatesigningrequests &&
+    subresource === '' &&
+    bootstrapVerbs.includes(verb)
+  );
 }
 
 const publicPaths = ['/api', '/apis', '/healthz', '/livez', '/readyz', '/version', '/openapi'];

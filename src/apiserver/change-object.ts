@@ -1,4 +1,4 @@
-/** Replacing objects: by PUT, by PATCH, through `/status` and `/finalize`. */
+/** Replacing objects: by PUT, by PATCH, through `/status`, `/finalize` and `/approval`. */
 import { applyDefaults } from '../api/defaulting.ts';
 import type { Draft } from '../api/draft.ts';
 import { invalidError } from '../api/field-error.ts';
@@ -12,11 +12,11 @@ import { checkReplaces, keepMeta } from './object-meta.ts';
 import { admitPriorityClass } from './priority-admission.ts';
 import type { Change, Changed, WriteScope } from './registry.ts';
 import type { Served } from './served.ts';
-import { specChanged } from './strategy.ts';
+import { prepareApproval, specChanged } from './strategy.ts';
 import type { FullObject, StoredObject } from './stored-object.ts';
 
 /** Which part of an object a request replaces. */
-export type Part = 'object' | 'status' | 'finalize';
+export type Part = 'object' | 'status' | 'finalize' | 'approval';
 
 export interface Target {
   readonly namespace: string;
@@ -53,6 +53,7 @@ function decideChange(served: Served, part: Part, next: Draft<FullObject>, curre
   keepMeta(stored, before);
   if (part === 'object') served.strategy.prepareChanged(stored, before);
   else if (part === 'status') served.strategy.prepareStatus(stored, before);
+  else if (part === 'approval') prepareApproval(stored, before);
   else prepareFinalize(stored, before);
   stored.metadata.resourceVersion = String(current.modRevision);
   const [shownNext, shownBefore] =

@@ -84,7 +84,15 @@ test('aggregated discovery says the same at once', async () => {
     [groups.apiVersion, groups.items.map((item: Json) => item.metadata.name)],
     [
       'apidiscovery.k8s.io/v2beta1',
-      ['apps', 'events.k8s.io', 'authentication.k8s.io', 'batch', 'coordination.k8s.io', 'scheduling.k8s.io'],
+      [
+        'apps',
+        'events.k8s.io',
+        'authentication.k8s.io',
+        'batch',
+        'certificates.k8s.io',
+        'coordination.k8s.io',
+        'scheduling.k8s.io',
+      ],
     ],
   );
   await api.close();
@@ -133,6 +141,7 @@ test('OpenAPI: kubectl finds that fields are checked by the server, how lists me
     'apis/events.k8s.io/v1',
     'apis/authentication.k8s.io/v1',
     'apis/batch/v1',
+    'apis/certificates.k8s.io/v1',
     'apis/coordination.k8s.io/v1',
     'apis/scheduling.k8s.io/v1',
   ]);

@@ -1,14 +1,14 @@
 /** Answers requests about objects: every verb on every served kind. Callers have checked who asks. */
 import { parseFieldSelector } from '../api/field-selector.ts';
 import type { Draft } from '../api/draft.ts';
-import type { Pod } from '../api/gen/types.ts';
+import type { CertificateSigningRequest, Pod } from '../api/gen/types.ts';
 import { parseLabelSelector } from '../api/label-selector.ts';
 import { resources } from '../api/resources.ts';
 import type { ResourceType } from '../api/resources.ts';
 import { successStatus } from '../api/status.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Entropy } from '../base/entropy.ts';
-import type { HttpRequest, HttpResponse } from '../base/http.ts';
+import type { HttpRequest, HttpResponse, UserInfo } from '../base/http.ts';
 import { StatusError, hasReason } from '../base/status-error.ts';
 import type { Store } from '../store/store.ts';
 import { nodeNameOf } from './authorize.ts';
@@ -180,14 +180,17 @@ export class ResourceRequests {
     const stream = type === resources.pods ? podStreams.find((each) => each === subresource) : undefined;
     if (stream !== undefined) return this.#stream(request, route, stream, signal);
     const isStatus = subresource === 'status' && type.hasStatus;
+    const isApproval = subresource === 'approval' && type === resources.certificatesigningrequests;
     const isFinalize = subresource === 'finalize' && type === resources.namespaces;
     const isLog = subresource === 'log' && type === resources.pods;
     const isBinding = subresource === 'binding' && type === resources.pods;
-    if (!isStatus && !isFinalize && !isLog && !isBinding) throw noSuchPath();
+    if (!isStatus && !isFinalize && !isLog && !isBinding && !isApproval) throw noSuchPath();
     if (isLog && verb === 'get') return this.#log(request, route, signal);
     if (isBinding && verb === 'create') return this.#bind(request, route, signal);
     if (isFinalize && verb === 'update') return this.#update(request, route, 'finalize', signal);
-    if (isStatus && verb === 'get') return this.#get(request, route, signal);
+    if (isApproval && verb === 'update') return this.#update(request, route, 'approval', signal);
+    if (isApproval && verb === 'patch') return this.#patch(request, route, 'approval', signal);
+    if ((isStatus || isApproval) && verb === 'get') return this.#get(request, route, signal);
     if (isStatus && verb === 'update') return this.#update(request, route, 'status', signal);
     if (isStatus && verb === 'patch') return this.#patch(request, route, 'status', signal);
     throw wrongMethod();
@@ -293,6 +296,7 @@ export class ResourceRequests {
     const { dryRun, fieldValidation } = parseWriteQuery(request.query, 'CreateOptions');
     this.#accepted(request); // before anything is written
     const { object, warnings } = this.#deps.reader.readObject(route.type, request, fieldValidation);
+    if (route.type === resources.certificatesigningrequests) fillRequester(object, request.user);
     const stored = await this.#deps.creator.create(served, route.namespace, object, { dryRun, signal });
     return this.#answer(request, served, stored, 201, warnings);
   }
@@ -421,6 +425,21 @@ export class ResourceRequests {
     await bindPod(pods, target, binding, this.#deps.clock.wallMs(), { dryRun, signal });
     return jsonResponse(201, JSON.stringify({ ...successStatus(), code: 201 }));
   }
+}
+
+/** A signing request says who asks: whatever the client wrote there. Upstream: `csrStrategy.PrepareForCreate`. */
+function fillRequester(object: Draft<FullObject>, user: UserInfo | undefined): void {
+  // The caller looked at its kind, and nobody else has it.
+  const spec = (object as Draft<CertificateSigningRequest & FullObject>).spec as
+    | Draft<CertificateSigningRequest>['spec']
+    | undefined;
+  if (spec === undefined || user === undefined) return;
+  for (const name of ['uid', 'groups', 'extra'] as const) delete spec[name];
+  spec.username = user.name;
+  spec.groups = [...user.groups];
+  if (user.uid !== undefined) spec.uid = user.uid;
+  if (user.extra !== undefined)
+    spec.extra = Object.fromEntries(Object.entries(user.extra).map(([k, v]) => [k, [...v]]));
 }
 
 /** Upstream tells only the decoder's own words here. */

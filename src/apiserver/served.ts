@@ -56,10 +56,12 @@ const subresourcesByResource: Readonly<Record<string, readonly ServedSubresource
     { name: 'token', kind: 'TokenRequest', group: 'authentication.k8s.io', version: 'v1', verbs: ['create'] },
   ],
   namespaces: [{ name: 'finalize', kind: 'Namespace', verbs: ['update'] }],
+  certificatesigningrequests: [{ name: 'approval', kind: 'CertificateSigningRequest', verbs: readWrite }],
 };
 
 /** Of upstream's names of group, version and kind: the same in every cluster. */
 const storageVersionHashes: Readonly<Record<string, string>> = {
+  certificatesigningrequests: '95fRKMXA+00=',
   configmaps: 'qFsyl6wFWjQ=',
   controllerrevisions: '85nkx63pcBU=',
   daemonsets: 'dd7pWHUlMKQ=',
@@ -119,7 +121,7 @@ export function servedResources(): ServedResource[] {
   return servedTypes().map((type) => ({
     type,
     subresources: [
-      ...(type.group === '' ? (subresourcesByResource[type.resource] ?? []) : []),
+      ...(type === resources.eventsV1 ? [] : (subresourcesByResource[type.resource] ?? [])),
       ...(type.hasScale ? [scaleSubresource] : []),
       ...(type.hasStatus ? [statusSubresource(type.kind)] : []),
     ],

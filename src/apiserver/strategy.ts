@@ -6,7 +6,7 @@
 import { admitPod } from '../api/admission.ts';
 import type { EvictionSeconds } from '../api/admission.ts';
 import type { Draft } from '../api/draft.ts';
-import type { DaemonSet, Job, Namespace, Pod } from '../api/gen/types.ts';
+import type { CertificateSigningRequest, DaemonSet, Job, Namespace, Pod } from '../api/gen/types.ts';
 import { mergeLabelKeys } from '../api/merge-label-keys.ts';
 import { qosClassOf } from '../api/qos.ts';
 import { resources } from '../api/resources.ts';
@@ -233,6 +233,29 @@ function keepPriority({ spec: next }: Draft<Pod>, { spec: current }: Pod): void 
   if (current?.preemptionPolicy !== undefined) next.preemptionPolicy ??= current.preemptionPolicy;
 }
 
+/** Who asks is filled in by the server; what is asked never changes. */
+const signingRequests: Strategy = {
+  ...withStatus,
+  prepareNew(object) {
+    fieldsOf(object)['status'] = {};
+  },
+  prepareChanged(next, current) {
+    keep(next, current, 'spec');
+    keep(next, current, 'status');
+  },
+};
+
+/** `/approval` changes only the conditions of a signing request. */
+export function prepareApproval(next: Draft<FullObject>, current: FullObject): void {
+  plain.prepareStatus(next, current);
+  // Only signing requests have this subresource.
+  const request = next as Draft<CertificateSigningRequest & FullObject>;
+  const { status } = current as CertificateSigningRequest;
+  const conditions = request.status?.conditions;
+  request.status = conditions === undefined ? {} : { conditions };
+  if (status?.certificate !== undefined) request.status.certificate = status.certificate;
+}
+
 const leases: Strategy = { ...plain, createsOnUpdate: true, needsRevision: true };
 const events: Strategy = {
   ...plain,
@@ -253,6 +276,7 @@ const strategyByResource: ReadonlyMap<string, Strategy> = new Map([
   [resources.leases.resource, leases],
   [resources.events.resource, events],
   [resources.serviceaccounts.resource, serviceAccounts],
+  [resources.certificatesigningrequests.resource, signingRequests],
 ]);
 
 /** `evictionSeconds`: as in `admitPod`. */

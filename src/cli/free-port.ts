@@ -3,18 +3,18 @@ import { CliError } from './cli-error.ts';
 
 const portsTriedMax = 100;
 
-/** `port`, or the next one after it that nobody listens on, on 127.0.0.1. */
-export async function firstFreePort(port: number): Promise<number> {
+/** `port`, or the next one after it that nobody listens on, on this address. */
+export async function firstFreePort(port: number, host: string): Promise<number> {
   for (let candidate = port; candidate < port + portsTriedMax; candidate++) {
-    if (await isFree(candidate)) return candidate;
+    if (await isFree(candidate, host)) return candidate;
   }
   throw new CliError(`no free port from ${port} to ${port + portsTriedMax - 1}: choose one with --port`);
 }
 
-function isFree(port: number): Promise<boolean> {
+function isFree(port: number, host: string): Promise<boolean> {
   return new Promise((resolve) => {
     const server = net.createServer();
     server.once('error', () => resolve(false)); // taken, or not permitted: the next one
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    server.listen(port, host, () => server.close(() => resolve(true)));
   });
 }

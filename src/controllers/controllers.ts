@@ -1,5 +1,8 @@
 import { resources } from '../api/resources.ts';
 import type { TaskScope } from '../base/task-scope.ts';
+import type { CertificateAuthority } from './certificates/certificate-authority.ts';
+import { startCertificateSigning } from './certificates/signing-controller.ts';
+import { startTokenCleaner } from './certificates/token-cleaner.ts';
 import { startNamespaceController } from './namespace/namespace-controller.ts';
 import { nodeLifecycleDefaults, startNodeLifecycle } from './node-lifecycle/node-lifecycle-controller.ts';
 import type { NodeLifecycleDeps, NodeLifecycleOptions } from './node-lifecycle/node-lifecycle-controller.ts';
@@ -20,6 +23,8 @@ export interface ControllersDeps {
   /** Default: upstream's. */
   readonly nodeLifecycle?: NodeLifecycleOptions;
   readonly isNodeAlive?: NodeLifecycleDeps['isAlive'];
+  /** Signs the certificates of nodes that join. Default: nothing is signed. */
+  readonly signing?: { readonly authority: CertificateAuthority; readonly certificateLifeMs: number } | undefined;
 }
 
 /**
@@ -42,6 +47,11 @@ export function startControllers(scope: TaskScope, options: ControllerDeps & Con
   startTaintEviction(scope, deps);
   startPodGc(scope, deps);
   startServiceAccountController(scope, { ...deps, namespaces });
+  startTokenCleaner(scope, deps);
+  if (deps.signing !== undefined) {
+    const requests = shared.of(resources.certificatesigningrequests);
+    startCertificateSigning(scope, { ...deps, ...deps.signing, requests, leases });
+  }
   startRootCaController(scope, { ...deps, namespaces }, deps.rootCaPem);
   startWorkloads(scope, deps);
 }

@@ -15,6 +15,13 @@ import { ensurePki, type Pki, type PkiOptions, renewBeforeMs } from './pki.ts';
 const dayMs = 24 * 60 * 60 * 1_000;
 const options: PkiOptions = { nodeName: 'node-1', ipAddresses: ['192.0.2.7', 'fd00::7'] };
 
+const kubelet = 'apiserver-kubelet-client.pem';
+
+/** What lies in the files. */
+function kept({ authority: _authority, ...files }: Pki): Partial<Pki> {
+  return files;
+}
+
 interface Fixture {
   readonly directory: string;
   readonly made: string[]; // `server.pem: near its end`, in order
@@ -112,13 +119,13 @@ test(
   'the files are for their owner only, and a second start changes nothing',
   withDirectory(async ({ directory, made, ensure }) => {
     const first = await ensure();
-    const files = ['admin.pem', 'ca.pem', 'server.pem'];
+    const files = ['admin.pem', 'apiserver-kubelet-client.pem', 'ca.pem', 'server.pem'];
     assert.deepEqual(fs.readdirSync(path.join(directory, 'pki')).sort(), files);
     const mode = (name: string): number => fs.statSync(path.join(directory, 'pki', name)).mode & 0o777;
-    assert.deepEqual(['.', ...files].map(mode), [0o700, 0o600, 0o600, 0o600]);
+    assert.deepEqual(['.', ...files].map(mode), [0o700, 0o600, 0o600, 0o600, 0o600]);
     fs.chmodSync(path.join(directory, 'pki', 'ca.pem'), 0o644);
-    assert.deepEqual(await ensure(dayMs), first);
-    assert.deepEqual(made, ['ca.pem: missing', 'server.pem: missing', 'admin.pem: missing']);
+    assert.deepEqual(kept(await ensure(dayMs)), kept(first));
+    assert.deepEqual(made, ['ca.pem: missing', 'server.pem: missing', 'admin.pem: missing', `${kubelet}: missing`]);
     assert.equal(mode('ca.pem'), 0o600);
   }),
 );
@@ -129,9 +136,9 @@ test(
     const first = await ensure();
     made.length = 0;
     const justBeforeMs = 365 * dayMs - renewBeforeMs - 60_000;
-    assert.deepEqual(await ensure(justBeforeMs), first);
+    assert.deepEqual(kept(await ensure(justBeforeMs)), kept(first));
     const renewed = await ensure(justBeforeMs + 120_000);
-    assert.deepEqual(made, ['server.pem: near its end', 'admin.pem: near its end']);
+    assert.deepEqual(made, ['server.pem: near its end', 'admin.pem: near its end', `${kubelet}: near its end`]);
     assert.equal(renewed.caPem, first.caPem);
     assert.ok(renewed.notAfterWallMs > first.notAfterWallMs + 300 * dayMs);
   }),
@@ -190,7 +197,12 @@ test(
     made.length = 0;
     await ensure();
     const foreign = 'signed by another authority';
-    assert.deepEqual(made, ['ca.pem: missing', `server.pem: ${foreign}`, `admin.pem: ${foreign}`]);
+    assert.deepEqual(made, [
+      'ca.pem: missing',
+      `server.pem: ${foreign}`,
+      `admin.pem: ${foreign}`,
+      `${kubelet}: ${foreign}`,
+    ]);
   }),
 );
 
@@ -210,7 +222,12 @@ test(
     fs.mkdirSync(path.join(directory, 'pki'));
     fs.writeFileSync(path.join(directory, 'pki', 'ca.pem.new'), 'half');
     await ensure();
-    assert.deepEqual(fs.readdirSync(path.join(directory, 'pki')).sort(), ['admin.pem', 'ca.pem', 'server.pem']);
+    assert.deepEqual(fs.readdirSync(path.join(directory, 'pki')).sort(), [
+      'admin.pem',
+      'apiserver-kubelet-client.pem',
+      'ca.pem',
+      'server.pem',
+    ]);
   }),
 );
 

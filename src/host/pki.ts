@@ -13,13 +13,29 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { messageOf, StatusError } from '../base/status-error.ts';
 import { readSecretFile, writeSecretFile } from './secret-file.ts';
-import { writeCertificate } from './x509.ts';
+import { isCertificateUsage, readSigningRequest, writeCertificate } from './x509.ts';
+import type { CertificateOptions, CertificateUsage, ReadSigningRequest } from './x509.ts';
+
+/** Reads signing requests, and signs them with the cluster's authority. What controllers have of it. */
+export interface CertificateAuthority {
+  /** `request`: PEM. `BadRequest`: it is none, or is not signed by its own key. */
+  read(request: string): Promise<ReadSigningRequest>;
+  /** The certificate (PEM) for exactly the subject, names and key of the request. */
+  sign(
+    request: string,
+    options: { usages: readonly string[]; notBeforeWallMs: number; notAfterWallMs: number },
+  ): Promise<string>;
+}
 
 export interface PkiOptions {
   /** DNS name of this node. */
   readonly nodeName: string;
+  /** Names by which the API server can be reached, beside the usual ones. */
+  readonly dnsNames?: readonly string[];
   /** Addresses by which the API server can be reached, other than loopback. */
   readonly ipAddresses: readonly string[];
+  /** How long certificates other than the authority's are valid. Default a year. */
+  readonly leafLifeMs?: number;
 }
 
 export interface Pki {
@@ -29,8 +45,14 @@ export interface Pki {
   /** User `kubernetes-admin` of group `system:masters`. */
   readonly adminCertPem: string;
   readonly adminKeyPem: string;
-  /** When the first of the two certificates ends. Call again from `renewBeforeMs` before it on, to get new ones. */
+  /** How the API server shows itself to kubelets: user `kube-apiserver-kubelet-client` of group `system:masters`. */
+  readonly kubeletClientCertPem: string;
+  readonly kubeletClientKeyPem: string;
+  /** Signs for others. */
+  readonly authority: CertificateAuthority;
+  /** When the first of these certificates ends. Call again from `renewWallMs` on, to get new ones. */
   readonly notAfterWallMs: number;
+  readonly renewWallMs: number;
 }
 
 const dayMs = 24 * 60 * 60 * 1_000;
@@ -56,10 +78,12 @@ interface Identity {
   readonly keyPem: string;
 }
 
+type Leaf = Wanted & { readonly lifeMs: number };
+
 interface Wanted {
   readonly commonName: string;
   readonly organizations: readonly string[];
-  readonly usage: 'serverAuth' | 'clientAuth';
+  readonly usages: readonly CertificateUsage[];
   readonly dnsNames: readonly string[];
   readonly ipAddresses: readonly string[];
 }
@@ -78,29 +102,30 @@ export async function ensurePki(
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
     const nowWallMs = deps.clock.wallMs();
     const ca = await ensureAuthority(path.join(directory, 'ca.pem'), nowWallMs, deps.log);
+    const lifeMs = options.leafLifeMs ?? leafLifeMs;
     const leaf = (file: string, wanted: Wanted): Promise<Identity> =>
-      ensureLeaf(path.join(directory, file), wanted, ca, nowWallMs, deps.log);
+      ensureLeaf(path.join(directory, file), { ...wanted, lifeMs }, ca, nowWallMs, deps.log);
     const server = await leaf('server.pem', {
       commonName: 'kube-apiserver',
       organizations: [],
-      usage: 'serverAuth',
-      dnsNames: [...new Set([...serverNames, options.nodeName])],
+      usages: ['digital signature', 'server auth'],
+      dnsNames: [...new Set([...serverNames, options.nodeName, ...(options.dnsNames ?? [])])],
       ipAddresses: [...new Set([...loopbackAddresses, ...options.ipAddresses])],
     });
-    const admin = await leaf('admin.pem', {
-      commonName: 'kubernetes-admin',
-      organizations: ['system:masters'],
-      usage: 'clientAuth',
-      dnsNames: [],
-      ipAddresses: [],
-    });
+    const admin = await leaf('admin.pem', masterNamed('kubernetes-admin'));
+    const kubeletClient = await leaf('apiserver-kubelet-client.pem', masterNamed('kube-apiserver-kubelet-client'));
+    const notAfterWallMs = Math.min(...[server, admin, kubeletClient].map(notAfterOf));
     return {
       caPem: ca.certPem,
       serverCertPem: server.certPem,
       serverKeyPem: server.keyPem,
       adminCertPem: admin.certPem,
       adminKeyPem: admin.keyPem,
-      notAfterWallMs: Math.min(notAfterOf(server), notAfterOf(admin)),
+      kubeletClientCertPem: kubeletClient.certPem,
+      kubeletClientKeyPem: kubeletClient.keyPem,
+      authority: authorityOf(ca),
+      notAfterWallMs,
+      renewWallMs: notAfterWallMs - renewBefore(lifeMs),
     };
   } catch (error) {
     if (error instanceof StatusError) throw error;
@@ -108,6 +133,37 @@ export async function ensurePki(
       cause: error,
     });
   }
+}
+
+function masterNamed(commonName: string): Wanted {
+  const usages = ['digital signature', 'client auth'] as const;
+  return { commonName, organizations: ['system:masters'], usages, dnsNames: [], ipAddresses: [] };
+}
+
+/** Of a short life, a quarter. */
+function renewBefore(lifeMs: number): number {
+  return Math.min(renewBeforeMs, lifeMs / 4);
+}
+
+function authorityOf(ca: Identity): CertificateAuthority {
+  return {
+    read: readSigningRequest,
+    async sign(request, { usages, notBeforeWallMs, notAfterWallMs }) {
+      const { publicKey, ...asked } = await readSigningRequest(request);
+      return await writeCertificate({
+        ...asked,
+        subjectKey: publicKey,
+        notBeforeWallMs: Math.max(notBeforeWallMs, Date.parse(ca.certificate.validFrom)),
+        notAfterWallMs: Math.min(notAfterWallMs, notAfterOf(ca)),
+        usages: usages.filter(isCertificateUsage),
+        ...issuedBy(ca),
+      });
+    },
+  };
+}
+
+function issuedBy(ca: Identity): Pick<CertificateOptions, 'issuerName' | 'issuerPublicKey' | 'issuerKey'> {
+  return { issuerName: caName, issuerPublicKey: ca.certificate.publicKey, issuerKey: ca.key };
 }
 
 async function ensureAuthority(file: string, nowWallMs: number, log: Log): Promise<Identity> {
@@ -120,7 +176,7 @@ async function ensureAuthority(file: string, nowWallMs: number, log: Log): Promi
       subjectKey: publicKey,
       notBeforeWallMs: nowWallMs - backdateMs,
       notAfterWallMs: nowWallMs + caLifeMs,
-      usage: 'ca',
+      usages: 'ca',
       dnsNames: [],
       ipAddresses: [],
       issuerName: caName,
@@ -148,7 +204,7 @@ async function ensureAuthority(file: string, nowWallMs: number, log: Log): Promi
   return found;
 }
 
-async function ensureLeaf(file: string, wanted: Wanted, ca: Identity, nowWallMs: number, log: Log): Promise<Identity> {
+async function ensureLeaf(file: string, wanted: Leaf, ca: Identity, nowWallMs: number, log: Log): Promise<Identity> {
   const text = readSecretFile(file);
   const found = text === undefined ? 'missing' : parseIdentity(text);
   const reason = typeof found === 'string' ? found : unfitness(found.certificate, wanted, ca, nowWallMs);
@@ -158,22 +214,20 @@ async function ensureLeaf(file: string, wanted: Wanted, ca: Identity, nowWallMs:
     ...wanted,
     subjectKey: publicKey,
     notBeforeWallMs: Math.max(nowWallMs - backdateMs, Date.parse(ca.certificate.validFrom)),
-    notAfterWallMs: Math.min(nowWallMs + leafLifeMs, notAfterOf(ca)),
-    issuerName: caName,
-    issuerPublicKey: ca.certificate.publicKey,
-    issuerKey: ca.key,
+    notAfterWallMs: Math.min(nowWallMs + wanted.lifeMs, notAfterOf(ca)),
+    ...issuedBy(ca),
   });
   log.info('certificateMade', { file, reason });
   return keep(file, certPem, privateKey);
 }
 
 /** Why the certificate will not do; `undefined` if it will. */
-function unfitness(certificate: X509Certificate, wanted: Wanted, ca: Identity, nowWallMs: number): string | undefined {
+function unfitness(certificate: X509Certificate, wanted: Leaf, ca: Identity, nowWallMs: number): string | undefined {
   if (!certificate.verify(ca.certificate.publicKey)) return 'signed by another authority';
   if (nowWallMs < Date.parse(certificate.validFrom)) return 'not valid yet';
   // One that ends with its authority cannot be had for longer.
   const validToMs = Date.parse(certificate.validTo);
-  if (nowWallMs >= validToMs - renewBeforeMs && validToMs < notAfterOf(ca)) return 'near its end';
+  if (nowWallMs >= validToMs - renewBefore(wanted.lifeMs) && validToMs < notAfterOf(ca)) return 'near its end';
   const names = certificate.subjectAltName?.split(', ').length ?? 0;
   const hasAll =
     wanted.dnsNames.every((dnsName) => certificate.checkHost(dnsName) !== undefined) &&

@@ -4,6 +4,7 @@ import type { Log } from '../base/log.ts';
 import type { TaskScope } from '../base/task-scope.ts';
 import type { ApiClient } from '../client/api-client.ts';
 import { inProcessClient } from '../client/in-process-client.ts';
+import type { ControllersDeps } from '../controllers/controllers.ts';
 import { startControllers } from '../controllers/controllers.ts';
 import { SharedInformers } from '../controllers/shared-informers.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
@@ -15,6 +16,8 @@ export interface ControlPlaneOptions {
   readonly hostName: string;
   /** Certificate of the authority by which pods check the API server. */
   readonly rootCaPem: string;
+  /** Signs the certificates of nodes that join. Default: nothing is signed. */
+  readonly signing?: ControllersDeps['signing'];
   /** `HOST:PORT` that clients reach the server at; asked at each request. */
   readonly serverAddress?: () => string;
   /** Default: upstream's numbers. */
@@ -67,6 +70,7 @@ export async function startControlPlane(
     rootCaPem: options.rootCaPem,
     nodeLifecycle,
     ...(asksSilentNodes ? { isNodeAlive: nodeAsker(deps) } : {}),
+    signing: options.signing,
   });
   scope.start((signal) => publishSettings(control, failover, signal));
   scope.start((signal) => scheduler.run(signal));

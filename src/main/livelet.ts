@@ -2,6 +2,10 @@
 export { startCluster } from './cluster.ts';
 export type { ClusterHandle, ClusterOptions } from './cluster.ts';
 export type { FailoverProfile } from './failover-profile.ts';
+export { startNode } from './node.ts';
+export type { NodeHandle, NodeOptions } from './node.ts';
+export { startServer } from './server.ts';
+export type { ServerHandle, ServerOptions } from './server.ts';
 export type { RuntimeChoice } from './runtime-choice.ts';
 export type { Client, ListOptions, ObjectRef, PatchType, WatchEvent, WriteOptions } from '../client/client.ts';
 export type { ProbeAttempt, ProbeType } from '../kubelet/probes/prober.ts';

@@ -1,11 +1,11 @@
 /** The server's side of a WebSocket, over a `ByteStream`. */
 import type { IncomingMessage } from 'node:http';
-import { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { ByteStream } from '../base/byte-stream.ts';
 import type { HttpRequest } from '../base/http.ts';
 import { StatusError, messageOf } from '../base/status-error.ts';
 import { BytePipe } from './byte-pipe.ts';
+import { duplexOf } from './duplex-of.ts';
 
 export const messageBytesMax = 32 * 1_024 * 1_024; // as golang.org/x/net, which upstream's servers use
 
@@ -143,30 +143,4 @@ export async function tunnelOf(
     end: () => session.close(),
     destroy: () => session.destroy(),
   };
-}
-
-/** The other way round from `byteStreamOf`: for a library that wants a socket. */
-function duplexOf(stream: ByteStream): Duplex {
-  const iterator = stream.incoming[Symbol.asyncIterator]();
-  const settle = (work: Promise<void>, report: (error?: Error | null) => void): void => {
-    work.then(
-      () => report(),
-      (error: unknown) => report(error instanceof Error ? error : new Error(messageOf(error))),
-    );
-  };
-  const duplex = new Duplex({
-    read() {
-      iterator.next().then(
-        (next) => duplex.push(next.done === true ? null : next.value),
-        (error: unknown) => duplex.destroy(error instanceof Error ? error : new Error(messageOf(error))),
-      );
-    },
-    write: (chunk: Uint8Array, _encoding, done) => settle(stream.write(chunk), done),
-    final: (done) => settle(stream.end(), done),
-    destroy(error, done) {
-      stream.destroy();
-      done(error);
-    },
-  });
-  return duplex;
 }

@@ -9,6 +9,7 @@ import {
   maskTrailingDash,
   qualifiedNameProblems,
 } from '../names.ts';
+import { unreachable } from '../../base/status-error.ts';
 import { sameValue } from './same-value.ts';
 
 /** Checks append what they find to this list, in upstream's order. */
@@ -21,10 +22,25 @@ const fieldManagerBytesMax = 128;
 const subresourceBytesMax = 256;
 
 /** What a kind's names look like. */
-export type NameRule = 'subdomain' | 'label';
+export type NameRule = 'subdomain' | 'label' | 'path';
 
 export function nameProblems(name: string, rule: NameRule): readonly string[] {
-  return rule === 'label' ? dns1123LabelProblems(name) : dns1123SubdomainProblems(name);
+  switch (rule) {
+    case 'label':
+      return dns1123LabelProblems(name);
+    case 'path':
+      return pathSegmentProblems(name);
+    case 'subdomain':
+      return dns1123SubdomainProblems(name);
+    default:
+      return unreachable(rule);
+  }
+}
+
+/** Upstream: `path.IsValidPathSegmentName`. */
+function pathSegmentProblems(name: string): readonly string[] {
+  if (name === '.' || name === '..') return [`may not be '${name}'`];
+  return ['/', '%'].filter((text) => name.includes(text)).map((text) => `may not contain '${text}'`);
 }
 
 export function addInvalid(errors: Errors, field: string, value: unknown, problems: readonly string[]): void {

@@ -1,6 +1,7 @@
 import type { FieldError } from '../field-error.ts';
 import type {
   Binding,
+  CertificateSigningRequest,
   ConfigMap,
   ControllerRevision,
   DaemonSet,
@@ -27,6 +28,11 @@ import {
   checkDaemonSetStatusUpdate,
   checkDaemonSetUpdate,
 } from './daemon-set.ts';
+import {
+  checkSigningRequest,
+  checkSigningRequestApproval,
+  checkSigningRequestUpdate,
+} from './certificate-signing-request.ts';
 import { checkDeployment, checkDeploymentStatusUpdate, checkDeploymentUpdate } from './deployment.ts';
 import { checkEvent, checkEventsV1, checkEventsV1Update } from './event.ts';
 import { checkJob, checkJobStatusUpdate, checkJobUpdate } from './job.ts';
@@ -64,6 +70,8 @@ interface Rules<T> {
   readonly update: CheckUpdate<T>;
   /** Of the `/status` subresource. */
   readonly status?: CheckUpdate<T>;
+  /** Of the `/approval` subresource. */
+  readonly approval?: CheckUpdate<T>;
 }
 
 type AnyRules = Rules<KubernetesObject>;
@@ -138,6 +146,15 @@ const rulesByModel: ReadonlyMap<string, AnyRules> = new Map<string, AnyRules>([
     }),
   ],
   ['PriorityClass', rules<PriorityClass>({ create: checkPriorityClass, update: checkPriorityClassUpdate })],
+  [
+    'CertificateSigningRequest',
+    rules<CertificateSigningRequest>({
+      create: checkSigningRequest,
+      update: checkSigningRequestUpdate,
+      status: checkSigningRequestUpdate,
+      approval: checkSigningRequestApproval,
+    }),
+  ],
   ['Binding', rules<Binding>({ create: checkBinding, update: metadataUpdate })],
 ]);
 
@@ -158,7 +175,7 @@ export function validateCreate(type: ResourceType, object: KubernetesObject): re
 }
 
 /**
- * What is wrong with replacing `current` by `next`. `subresource` is `status`, or `''` for the object itself. The
+ * What is wrong with replacing `current` by `next`. `subresource` is `status`, `approval`, or `''` for the object itself. The
  * caller has filled in what clients may leave out (uid, creation and deletion times, generation) and kept what the
  * subresource may not touch.
  */
@@ -171,6 +188,7 @@ export function validateUpdate(
   const errors: FieldError[] = [];
   const row = rulesOf(type);
   if (subresource === 'status') (row.status ?? metadataUpdate)(errors, next, current);
+  else if (subresource === 'approval') (row.approval ?? metadataUpdate)(errors, next, current);
   else row.update(errors, next, current);
   return errors;
 }

@@ -1,6 +1,7 @@
 /** One request and its answer over HTTP/1.1. */
 import http from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { HttpRequest, HttpResponse } from '../../base/http.ts';
 import { byteStreamOf } from '../../base/duplex-byte-stream.ts';
@@ -65,7 +66,7 @@ export function serveUpgrade(
   deps: ExchangeDeps,
   connection: Connection,
   request: http.IncomingMessage,
-  socket: Socket,
+  socket: Duplex,
   head: Buffer,
 ): void {
   deps.scope.start(async () => {
@@ -74,7 +75,7 @@ export function serveUpgrade(
     } catch (error) {
       exchangeFailed(deps, error);
     } finally {
-      socket.destroySoon();
+      endAll(socket);
     }
   });
 }
@@ -83,10 +84,10 @@ async function upgrade(
   deps: ExchangeDeps,
   connection: Connection,
   request: http.IncomingMessage,
-  socket: Socket,
+  socket: Duplex,
   head: Buffer,
 ): Promise<void> {
-  socket.setTimeout(0);
+  if (socket instanceof Socket) socket.setTimeout(0);
   const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers;
   const hasBody = length !== '0' || encoding !== undefined; // it would have to be read past the parser
   const answer = hasBody
@@ -98,7 +99,8 @@ async function upgrade(
     return;
   }
   const response = new http.ServerResponse(request);
-  response.assignSocket(socket);
+  // It is used only as the stream that it is.
+  response.assignSocket(socket as Socket);
   const sent = new Promise<void>((resolve) => {
     response.once('finish', () => resolve());
     socket.once('close', () => resolve());
@@ -106,6 +108,12 @@ async function upgrade(
   socket.resume(); // to see that the client goes
   await write(deps, response, request.method === 'HEAD' ? { ...answer, body: '' } : answer, true);
   await sent;
+}
+
+/** When what was written is out. */
+function endAll(socket: Duplex): void {
+  if (socket instanceof Socket) socket.destroySoon();
+  else socket.end(() => socket.destroy());
 }
 
 // A client that still writes does not read: what is too much is read to its end and dropped, up to here, so that the

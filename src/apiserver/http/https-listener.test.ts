@@ -32,27 +32,27 @@ async function authority(name: string): Promise<Authority> {
   const { publicKey, privateKey } = keyPair();
   const issuer = { issuerName: name, issuerPublicKey: publicKey, issuerKey: privateKey };
   const subject = { commonName: name, organizations: [], subjectKey: publicKey, dnsNames: [], ipAddresses: [] };
-  return { name, publicKey, privateKey, pem: await writeCertificate({ ...life, ...subject, ...issuer, usage: 'ca' }) };
+  return { name, publicKey, privateKey, pem: await writeCertificate({ ...life, ...subject, ...issuer, usages: 'ca' }) };
 }
 
 async function leaf(
   ca: Authority,
   commonName: string,
   organizations: readonly string[],
-  usage: 'serverAuth' | 'clientAuth',
+  usage: 'server auth' | 'client auth',
 ) {
   const { publicKey, privateKey } = keyPair();
   const issuer = { issuerName: ca.name, issuerPublicKey: ca.publicKey, issuerKey: ca.privateKey };
   const subject = { commonName, organizations, subjectKey: publicKey, dnsNames: ['localhost'], ipAddresses: [host] };
   return {
-    cert: await writeCertificate({ ...life, ...subject, ...issuer, usage }),
+    cert: await writeCertificate({ ...life, ...subject, ...issuer, usages: ['digital signature', usage] }),
     key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
   };
 }
 
 const ca = await authority('test-ca');
-const server = await leaf(ca, 'kube-apiserver', [], 'serverAuth');
-const client = await leaf(ca, 'jane', ['dev', 'ops'], 'clientAuth');
+const server = await leaf(ca, 'kube-apiserver', [], 'server auth');
+const client = await leaf(ca, 'jane', ['dev', 'ops'], 'client auth');
 const listeners = new Set<HttpsListener>();
 after(() => Promise.all([...listeners].map((listener) => listener.close())));
 
@@ -126,7 +126,7 @@ for (const [version, call] of Object.entries(calls)) {
       user: { name: 'jane', groups: ['dev', 'ops'] },
       length: 200_000,
     });
-    const stranger = await leaf(await authority('test-ca'), 'root', ['system:masters'], 'clientAuth');
+    const stranger = await leaf(await authority('test-ca'), 'root', ['system:masters'], 'client auth');
     for (const identity of [undefined, stranger]) {
       assert.equal(JSON.parse((await call(port, { identity })).text).user, undefined);
     }

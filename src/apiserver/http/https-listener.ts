@@ -12,6 +12,7 @@ import { setMaxListeners } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import type { HttpHandler, UserInfo } from '../../base/http.ts';
 import type { Log } from '../../base/log.ts';
@@ -99,7 +100,7 @@ export class HttpsListener {
   readonly #tls: tls.Server;
   readonly #http1: http.Server;
   readonly #http2: http2.Http2Server;
-  readonly #connections = new Map<tls.TLSSocket, Connection & { readonly abort: () => void }>(); // open ones
+  readonly #connections = new Map<Duplex, Connection & { readonly abort: () => void }>(); // open ones
   readonly #sessions = new Map<http2.Http2Session, Session>(); // open ones
   #opening: Connection | undefined; // set only while an HTTP/2 session is made for it
 
@@ -115,13 +116,10 @@ export class HttpsListener {
 
   #createTls(): tls.Server {
     const server = tls.createServer({
-      cert: this.#options.certificate,
-      key: this.#options.key,
-      ca: this.#options.clientCa,
+      ...this.#tlsIdentity(),
       requestCert: true,
       rejectUnauthorized: false, // the handler says 401, in words
       ALPNProtocols: ['h2', 'http/1.1'],
-      minVersion: 'TLSv1.2',
       handshakeTimeout: this.#limits.handshakeTimeoutMs,
       noDelay: true,
       keepAlive: true,
@@ -141,12 +139,11 @@ export class HttpsListener {
       connectionsCheckingInterval: Math.min(this.#limits.headersTimeoutMs, 5_000),
     });
     server.on('request', (request, response) => {
-      // Only `#connected` hands out sockets, so it is a TLS socket.
-      const connection = this.#connections.get(request.socket as tls.TLSSocket);
+      const connection = this.#connections.get(request.socket);
       if (connection === undefined) request.socket.destroy();
       else serveHttp1(exchange, connection, request, response);
     });
-    server.on('upgrade', (request: http.IncomingMessage, socket: tls.TLSSocket, head) => {
+    server.on('upgrade', (request: http.IncomingMessage, socket: Duplex, head) => {
       const connection = this.#connections.get(socket);
       if (connection === undefined) socket.destroy();
       else serveUpgrade(exchange, connection, request, socket, head);
@@ -192,16 +189,7 @@ export class HttpsListener {
   }
 
   #connected(socket: tls.TLSSocket): void {
-    const controller = new AbortController();
-    setMaxListeners(0, controller.signal); // one for each stream, and they are bounded
-    const abort = (): void => controller.abort(new StatusError('ServiceUnavailable', 'the connection was closed'));
-    const connection = { user: userOf(socket), signal: controller.signal, abort };
-    this.#connections.set(socket, connection);
-    socket.once('close', () => {
-      this.#connections.delete(socket);
-      abort();
-    });
-    socket.on('error', () => {}); // 'close' follows
+    const connection = this.#register(socket, userOf(socket));
     if (socket.alpnProtocol !== 'h2') {
       this.#http1.emit('connection', socket);
       return;
@@ -209,6 +197,39 @@ export class HttpsListener {
     this.#opening = connection;
     this.#http2.emit('connection', socket);
     this.#opening = undefined;
+  }
+
+  /**
+   * Serves HTTP/1.1 on a connection that came another way, already authenticated: `user` is who sends its requests. It
+   * counts against no limit of connections; the caller bounds them.
+   */
+  accept(connection: Duplex, user: UserInfo): void {
+    this.#register(connection, user);
+    this.#http1.emit('connection', connection);
+  }
+
+  /** New connections get this certificate (PEM, with its chain); those that are open stay as they are. */
+  renew(certificate: string, key: string): void {
+    this.#tls.setSecureContext({ ...this.#tlsIdentity(), cert: certificate, key });
+  }
+
+  #tlsIdentity(): tls.SecureContextOptions {
+    const { certificate, key, clientCa } = this.#options;
+    return { cert: certificate, key, ca: clientCa, minVersion: 'TLSv1.2' };
+  }
+
+  #register(socket: Duplex, user: UserInfo | undefined): Connection {
+    const controller = new AbortController();
+    setMaxListeners(0, controller.signal); // one for each stream, and they are bounded
+    const abort = (): void => controller.abort(new StatusError('ServiceUnavailable', 'the connection was closed'));
+    const connection = { user, signal: controller.signal, abort };
+    this.#connections.set(socket, connection);
+    socket.once('close', () => {
+      this.#connections.delete(socket);
+      abort();
+    });
+    socket.on('error', () => {}); // 'close' follows
+    return connection;
   }
 
   /**

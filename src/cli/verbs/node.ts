@@ -1,22 +1,101 @@
 import { CliError } from '../cli-error.ts';
+import { isAuthorityHash } from '../../client/http/authority-pin.ts';
+import { parseBootstrapToken } from '../../api/bootstrap-token.ts';
+import { detachFlag, givenFlags, runHosted, type HostedVerb } from '../host-process.ts';
 import { dataDirFlag, dataDirOf } from '../livelet-home.ts';
 import { describeLayout, TabWriter } from '../printers/tab-writer.ts';
 import { checkedRuntime, runtimeFlag } from '../runtime-flag.ts';
 import type { Verb, VerbCall } from '../verb.ts';
 
 export const verb: Verb = {
-  usage: 'node check [--runtime process|cri|unix:///SOCKET] [--data-dir DIR]',
-  help: `Tell what this machine lacks for a node with this runtime, and how to mend each. Exit code 0: pods can run here (what is
-"limited" takes something from them). 1: something that they need is missing.`,
+  usage: `node --server https://HOST:PORT [--token TOKEN --ca-cert-hash sha256:HEX] [--node-name NAME] [--node-ip ADDRESS | --tunnel] [flags]
+       livelet node check [--runtime process|cri|unix:///SOCKET] [--data-dir DIR]`,
+  help: `Make this computer a node of the cluster of a server elsewhere. The first time it joins with a token, which "livelet
+token create" makes on the server, with this whole command; later the data directory is enough. Prints one line when
+the node is Ready, and runs until Ctrl-C or SIGTERM. While the server is away its pods and their probes run on.
+
+"node check" tells what this machine lacks for a node with this runtime, and how to mend each. Exit code 0: pods can run
+here (what is "limited" takes something from them). 1: something that they need is missing.`,
   connects: false,
-  flags: [runtimeFlag, dataDirFlag],
-  run: runNode,
+  flags: [
+    { name: 'server', short: 's', kind: 'string', help: 'URL of the API server.' },
+    { name: 'token', kind: 'string', help: 'Bootstrap token, for the first time.' },
+    {
+      name: 'ca-cert-hash',
+      kind: 'string',
+      help: "Hash of the key of the cluster's authority (sha256:HEX), by which the server is known the first time.",
+    },
+    { name: 'node-name', kind: 'string', help: "Name of the node. Default: this computer's host name." },
+    {
+      name: 'node-ip',
+      kind: 'string',
+      help: 'Address by which the server reaches this node, and that it listens on. Default: loopback if the server is there too.',
+    },
+    {
+      name: 'kubelet-port',
+      kind: 'int',
+      help: 'TCP port that it listens on. Default: 10250, or any free one if that is taken.',
+    },
+    {
+      name: 'tunnel',
+      kind: 'bool',
+      help: 'Listen on nothing: the server reaches this node through a connection that it opens.',
+    },
+    runtimeFlag,
+    dataDirFlag,
+    detachFlag,
+  ],
+  run: (call) => (call.args[0] === 'check' ? check(call) : runHosted(call, hosted)),
 };
 
-async function runNode({ args, flags, io, signal }: VerbCall): Promise<number> {
-  if (args.length !== 1 || args[0] !== 'check') {
-    throw new CliError(`node can do one thing: livelet node check (got: ${args.join(' ')})`);
-  }
+const hosted: HostedVerb = {
+  name: 'node',
+  what: 'node',
+  check({ args, flags }) {
+    if (args.length > 0) throw new CliError(`node takes no arguments but "check": ${args.join(' ')}`);
+    if (flags.optional('server') === undefined) throw new CliError('--server is missing: the URL of the API server');
+    const [token, hash] = [flags.optional('token'), flags.optional('ca-cert-hash')];
+    if (token !== undefined && parseBootstrapToken(token) === undefined) {
+      throw new CliError('--token is not of the form abcdef.0123456789abcdef');
+    }
+    if (hash !== undefined && !isAuthorityHash(hash)) {
+      throw new CliError('--ca-cert-hash is not of the form sha256: and 64 hexadecimal digits');
+    }
+    if (flags.bool('tunnel') && flags.has('kubelet-port')) throw new CliError('--tunnel listens on no --kubelet-port');
+    checkedRuntime(flags);
+  },
+  async start({ flags, io, signal }, dataDir, log) {
+    const optional = {
+      ...given('token', flags.optional('token')),
+      ...given('caCertHash', flags.optional('ca-cert-hash')),
+      ...given('nodeName', flags.optional('node-name')),
+      ...given('nodeIp', flags.optional('node-ip')),
+      ...(flags.has('kubelet-port') ? { kubeletPort: flags.int('kubelet-port') } : {}),
+    };
+    const { startNode } = await import('../../main/node.ts');
+    return await startNode({
+      ...optional,
+      server: flags.string('server').replace(/\/+$/, ''),
+      tunnel: flags.bool('tunnel'),
+      runtime: checkedRuntime(flags),
+      dataDir,
+      log,
+      signal,
+      onWaiting: (why) => io.err(`note: ${why}; trying again\n`),
+    });
+  },
+  readyLine: ({ nodeName, url }) => `node ${nodeName} is Ready, in the cluster of ${url}\n`,
+  passedOn: (call) =>
+    givenFlags(call, ['server', 'token', 'ca-cert-hash', 'node-name', 'node-ip', 'kubelet-port', 'tunnel', 'runtime']),
+};
+
+function given<K extends string>(name: K, value: string | undefined): Partial<Record<K, string>> {
+  // One field of that name, or none.
+  return (value === undefined ? {} : { [name]: value }) as Partial<Record<K, string>>;
+}
+
+async function check({ args, flags, io, signal }: VerbCall): Promise<number> {
+  if (args.length !== 1) throw new CliError(`node check takes no arguments: ${args.slice(1).join(' ')}`);
   const runtime = checkedRuntime(flags);
   const directory = dataDirOf(flags, io);
   const { checkNode } = await import('../../main/node-check.ts');

@@ -33,11 +33,13 @@ async function runStatus(call: VerbCall): Promise<number> {
   tabs.write(`URL:\t${running.url}\n`);
   tabs.write(`Data:\t${dataDir}\n`);
   tabs.write(`Kubeconfig:\t${running.kubeconfigPath}\n`);
-  tabs.write(`Runtime:\t${running.runtime}\n`);
+  if (running.runtime !== '') tabs.write(`Runtime:\t${running.runtime}\n`);
   tabs.write(`Process:\t${running.pid}\n`);
   if (startedMs !== undefined) tabs.write(`Up for:\t${humanDuration(io.clock.wallMs() - startedMs)}\n`);
   try {
-    tabs.write(`Node:\t${running.nodeName} (${await nodeState(client, running, call.signal)})\n`);
+    if (running.nodeName !== '') {
+      tabs.write(`Node:\t${running.nodeName} (${await nodeState(client, running, call.signal)})\n`);
+    }
     tabs.write(`Pods:\t${await podCounts(client, call.signal)}\n`);
     io.out(tabs.flush());
     return 0;

@@ -74,7 +74,7 @@ test('a port that is asked for and taken is one clear line, and nothing is left 
   const { code, stdout, stderr } = await cli(home, 'up', '--port', String(port));
   assert.deepEqual([code, stdout, stderr.split('\n').length], [1, '', 2], stderr);
   assert.match(stderr, new RegExp(`^error: .*${port}`));
-  assert.notEqual(await firstFreePort(port), port);
+  assert.notEqual(await firstFreePort(port, '127.0.0.1'), port);
   taken.close();
   fs.rmSync(home, { recursive: true });
 });

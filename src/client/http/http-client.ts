@@ -36,26 +36,18 @@ export class HttpClient implements ApiClient {
   readonly patch: Client['patch'];
   readonly delete: Client['delete'];
   readonly request: ApiClient['request'];
-  readonly #access: ClusterAccess;
+  #access: ClusterAccess;
   readonly #base: URL;
   readonly #userAgent: string;
-  readonly #requestAgent: http.Agent;
-  readonly #streamAgent: http.Agent;
+  #requestAgent: http.Agent;
+  #streamAgent: http.Agent;
   readonly #streams = new Set<http.ClientRequest>(); // sent, not yet closed
 
   constructor(access: ClusterAccess, options: HttpClientOptions = {}) {
     this.#access = access;
     this.#base = new URL(access.server);
     this.#userAgent = options.userAgent ?? 'livelet';
-    const Agent = this.#base.protocol === 'http:' ? http.Agent : https.Agent;
-    const tls = tlsOptions(access);
-    this.#requestAgent = new Agent({
-      ...tls,
-      keepAlive: true,
-      keepAliveMsecs: keepAliveProbeMs,
-      maxSockets: requestConnectionsMax,
-    });
-    this.#streamAgent = new Agent({ ...tls, keepAlive: false, maxSockets: streamConnectionsMax });
+    [this.#requestAgent, this.#streamAgent] = agentsOf(access);
     const client = clientOver((request, streaming, signal) => this.#send(request, streaming, signal));
     this.get = client.get;
     this.list = client.list;
@@ -70,6 +62,14 @@ export class HttpClient implements ApiClient {
   /** `127.0.0.1:6443`: as kubectl names it when it cannot be reached. */
   get serverHost(): string {
     return this.#base.port === '' ? this.#base.hostname : this.#base.host;
+  }
+
+  /** Goes on as somebody else, or with newer credentials: `access` but for its server. What is under way goes on. */
+  reauthenticate(access: ClusterAccess): void {
+    this.#access = { ...access, server: this.#access.server };
+    for (const sockets of Object.values(this.#requestAgent.freeSockets))
+      for (const socket of sockets ?? []) socket.destroy();
+    [this.#requestAgent, this.#streamAgent] = agentsOf(this.#access);
   }
 
   /** Ends every connection; what is under way fails. */
@@ -119,6 +119,13 @@ export class HttpClient implements ApiClient {
     }
     return sent;
   }
+}
+
+function agentsOf(access: ClusterAccess): [request: http.Agent, stream: http.Agent] {
+  const Agent = access.server.startsWith('http:') ? http.Agent : https.Agent;
+  const tls = tlsOptions(access);
+  const kept = { keepAlive: true, keepAliveMsecs: keepAliveProbeMs, maxSockets: requestConnectionsMax };
+  return [new Agent({ ...tls, ...kept }), new Agent({ ...tls, keepAlive: false, maxSockets: streamConnectionsMax })];
 }
 
 /** Sends the body and waits for the answer's head. */
@@ -176,7 +183,7 @@ function unreachableServer(request: WireRequest, base: URL, error: unknown): Sta
 }
 
 /** In Go's words, as far as they are known: they are what kubectl's users search for. */
-function failureText(error: unknown, base: URL): string {
+export function failureText(error: unknown, base: Pick<URL, 'host' | 'hostname'>): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   switch (code) {
     case 'ECONNREFUSED':

@@ -1,0 +1,186 @@
+import os from 'node:os';
+import path from 'node:path';
+import { resources } from '../api/resources.ts';
+import { dns1123SubdomainProblems } from '../api/names.ts';
+import { StatusError, messageOf } from '../base/status-error.ts';
+import { TaskScope } from '../base/task-scope.ts';
+import type { Client } from '../client/client.ts';
+import { CorrelatingEventRecorder } from '../client/correlating-event-recorder.ts';
+import type { HeartbeatSource } from '../client/heartbeat.ts';
+import type { EventRecorder } from '../client/event-recorder.ts';
+import type { ContainerNotice } from '../cri/process/process-runtime.ts';
+import { HostNodeFiles } from '../host/node-files.ts';
+import { HostProbeTransport } from '../host/probe-transport.ts';
+import { PrometheusMetrics } from '../host/prometheus-metrics.ts';
+import { Kubelet } from '../kubelet/kubelet.ts';
+import { containerReference, podReference } from '../kubelet/pod-names.ts';
+import type { ProbeAttempt } from '../kubelet/probes/prober.ts';
+import { createStreamServer } from '../streaming/stream-server.ts';
+import { hostCapacity, hostInfo, hostNodeName } from './host-facts.ts';
+import type { HostParts, Opened } from './opened.ts';
+import type { RuntimeChoice } from './runtime-choice.ts';
+import { openRuntime } from './runtimes.ts';
+import type { OpenedRuntime } from './runtimes.ts';
+
+/** How to start a node; every field has a default that suits a test. */
+export interface NodeHostOptions {
+  /** Name of the node, an RFC 1123 subdomain. Default: this computer's host name. */
+  readonly nodeName?: string;
+  /** What runs the containers. Default `process`: local processes. Else see `RuntimeChoice`. */
+  readonly runtime?: RuntimeChoice;
+  /** Called for every attempt of every probe on this node. Must be quick and must not throw. */
+  readonly onProbeAttempt?: (attempt: ProbeAttempt) => void;
+}
+
+/** What the runtime does not carry out of a pod's description becomes an event of that pod. */
+class ContainerNotices {
+  #tell: (notice: ContainerNotice) => void = () => {}; // set before the first pod is seen
+
+  connect(client: Client, recorder: EventRecorder, { scope, log }: Pick<HostParts, 'scope' | 'log'>): void {
+    this.#tell = ({ podNamespace: namespace, podName: name, podUid, containerName, message }) =>
+      scope.start(async (signal) => {
+        try {
+          const pod = await client.get(resources.pods, { namespace, name }, signal);
+          if (pod.metadata?.uid !== podUid) return;
+          const about = containerName === undefined ? podReference(pod) : containerReference(pod, containerName);
+          recorder.event(about, 'Warning', 'NotEnforced', message);
+        } catch (error) {
+          if (signal.aborted || !(error instanceof StatusError)) throw error;
+          log.warn('noticeLost', { namespace, name, message, error: error.message }); // or the pod is gone
+        }
+      });
+  }
+
+  tell(notice: ContainerNotice): void {
+    this.#tell(notice);
+  }
+}
+
+/** The name that the options give the node. `Invalid`: it can be none. */
+export function checkedNodeName({ nodeName = hostNodeName() }: NodeHostOptions): string {
+  const [wrong] = dns1123SubdomainProblems(nodeName);
+  if (wrong !== undefined) throw new StatusError('Invalid', `node name "${nodeName}": ${wrong}`);
+  return nodeName;
+}
+
+/** A runtime that is being opened. */
+export interface OpeningRuntime {
+  readonly opening: Promise<OpenedRuntime>;
+  readonly notices: ContainerNotices;
+}
+
+/** Begins to open it: the caller goes on with something else until it waits for `opening`. */
+export function beginRuntime(
+  opened: Opened,
+  host: HostParts,
+  { runtime = 'process' }: NodeHostOptions,
+): OpeningRuntime {
+  const notices = new ContainerNotices();
+  const onNotice = (notice: ContainerNotice): void => notices.tell(notice);
+  const opening = openRuntime(runtime, host, { dataDir: host.dataDir, onNotice }, host.scope.signal);
+  opening.catch(() => {}); // told when it is waited for, which may be later than it fails
+  opened.add(async () => (await opening).close());
+  return { opening, notices };
+}
+
+export interface NodeParts {
+  readonly nodeName: string;
+  readonly client: Client;
+  /** The primary one first. */
+  readonly nodeIps: readonly string[];
+  readonly kubeletPort: number;
+  readonly heartbeat: HeartbeatSource;
+}
+
+/** Starts the kubelet of a node. */
+export async function startKubelet(
+  host: HostParts,
+  { opening, notices }: OpeningRuntime,
+  node: NodeParts,
+  { onProbeAttempt }: NodeHostOptions,
+): Promise<Kubelet> {
+  const { scope, clock, entropy, log, dataDir } = host;
+  const { runtime, sharesHostNetwork, cgroups } = await opening;
+  const { client, nodeName, nodeIps, kubeletPort, heartbeat } = node;
+  const source = { component: 'kubelet', host: nodeName };
+  const recorder = new CorrelatingEventRecorder({ client, clock, entropy, log, source });
+  notices.connect(client, recorder, host);
+  const kubelet = new Kubelet(
+    {
+      client,
+      runtime,
+      clock,
+      entropy,
+      log,
+      metrics: new PrometheusMetrics(),
+      probeMetrics: new PrometheusMetrics(),
+      recorder,
+      files: new HostNodeFiles(),
+      transport: new HostProbeTransport(),
+      heartbeat,
+      streams: createStreamServer({ clock, log }),
+      ...(cgroups === undefined ? {} : { cgroups: cgroups.groups }),
+      ...(onProbeAttempt === undefined ? {} : { onProbeAttempt }),
+    },
+    {
+      nodeName,
+      hostname: os.hostname(),
+      nodeIps,
+      kubeletPort,
+      capacity: hostCapacity(dataDir),
+      hostInfo: hostInfo(),
+      // The scheduler then knows that two pods cannot listen on one port.
+      annotations: sharesHostNetwork ? { 'livelet.dev/pod-network': 'host' } : {},
+      rootDir: path.join(dataDir, 'kubelet'),
+      podLogsDir: path.join(dataDir, 'pods'),
+      ...(cgroups === undefined ? {} : { cgroupRoot: cgroups.root }),
+    },
+  );
+  scope.start((signal) => recorder.run(signal));
+  scope.start((signal) => kubelet.run(signal));
+  return kubelet;
+}
+
+/** Resolves when the API says that the node is Ready. `msMax` undefined: however long that takes. */
+export async function untilNodeReady(
+  client: Client,
+  nodeName: string,
+  { clock, scope }: HostParts,
+  msMax?: number,
+): Promise<void> {
+  const waiting = new TaskScope(scope.signal);
+  let why = '';
+  if (msMax !== undefined) {
+    waiting.start(async (signal) => {
+      await clock.sleep(msMax, 'cluster.ready', signal);
+      throw new StatusError('Timeout', `node ${nodeName} was not Ready within ${msMax / 1_000} s${why}`);
+    });
+  }
+  const found = new Error('found');
+  waiting.start(async (signal) => {
+    const options = { fieldSelector: `metadata.name=${nodeName}` };
+    for (;;) {
+      try {
+        for await (const event of client.watch(resources.nodes, options, signal)) {
+          if (event.type === 'BOOKMARK') continue;
+          const ready = event.object.status?.conditions?.find(({ type }) => type === 'Ready');
+          if (ready?.status === 'True') throw found;
+          if (ready?.message !== undefined) why = `: ${ready.message}`;
+        }
+      } catch (error) {
+        // A server that is away comes back.
+        if (msMax !== undefined || signal.aborted || !(error instanceof StatusError)) throw error;
+      }
+      await clock.sleep(watchRetryMs, 'cluster.ready.retry', signal);
+    }
+  });
+  await new Promise<void>((resolve) => {
+    if (waiting.signal.aborted) resolve();
+    waiting.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await waiting.close().catch(() => {}); // its failure is looked at below
+  if (waiting.failure === found) return;
+  throw waiting.failure ?? scope.failure ?? new StatusError('InternalError', messageOf(waiting.signal.reason));
+}
+
+const watchRetryMs = 500;
