@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Node, Pod, PodSpec } from '../api/gen/types.ts';
 import { refusalOf } from './admission.ts';
+import { sysctlsOf } from './sysctls.ts';
 
 const node: Node = { metadata: { name: 'node-1', labels: { disk: 'ssd', cores: '8' } } };
 const allocatable = { cpu: '2', memory: '1Gi', pods: '3' };
@@ -70,12 +71,25 @@ test('a host port is taken by one pod at a time, per address and protocol', () =
   assert.equal(reasonOf(listening(80, undefined, 'UDP'), [listening(80)]), undefined);
 });
 
+test("only kernel parameters that are a pod's own are set, written with dots or slashes", () => {
+  const withSysctl = (name: string, spec: Partial<PodSpec> = {}): string | undefined => {
+    const pod = podOf({ ...spec, securityContext: { sysctls: [{ name, value: '1' }] } });
+    return refusalOf({ pod, others: [], allocatable, node })?.message;
+  };
+  assert.equal(withSysctl('kernel.shm_rmid_forced'), undefined);
+  assert.equal(withSysctl('net/ipv4/tcp_syncookies'), undefined);
+  assert.equal(withSysctl('kernel/msgmax'), 'forbidden sysctl: "kernel.msgmax" not allowlisted');
+  assert.equal(withSysctl('net/ipv4/conf/eth0.7/x'), 'forbidden sysctl: "net.ipv4.conf.eth0/7.x" not allowlisted');
+  assert.equal(
+    withSysctl('kernel.shm_rmid_forced', { hostIPC: true }),
+    'forbidden sysctl: "kernel.shm_rmid_forced" not allowed with host IPC enabled',
+  );
+  const pod = podOf({ securityContext: { sysctls: [{ name: 'net/ipv4/tcp_syncookies', value: '1' }] } });
+  assert.deepEqual(sysctlsOf(pod), { 'net.ipv4.tcp_syncookies': '1' });
+});
+
 test('what this node cannot give is refused by name', () => {
   assert.equal(reasonOf(podOf({ os: { name: 'windows' } })), 'PodOSNotSupported');
-  assert.equal(
-    reasonOf(podOf({ securityContext: { sysctls: [{ name: 'kernel.x', value: '1' }] } })),
-    'SysctlForbidden',
-  );
   const refusal = refusalOf({
     pod: podOf({ runtimeClassName: 'kata', hostUsers: false }),
     others: [],

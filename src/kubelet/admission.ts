@@ -12,6 +12,7 @@ import {
 import type { Quantity } from '../api/quantity.ts';
 import { containersOf } from './pod-names.ts';
 import { fqdnLengthMax, hostnameOf } from './sandbox-config.ts';
+import { sysctlProblem } from './sysctls.ts';
 
 export interface Refusal {
   /** `OutOfcpu`, `NodePorts`, ... */
@@ -45,10 +46,8 @@ function refusedByFields({ pod, node }: AdmissionInput): Refusal | undefined {
     const message = "Failed to admit pod as the OS field doesn't match node OS";
     return { reason: 'PodOSNotSupported', message };
   }
-  const [sysctl] = spec?.securityContext?.sysctls ?? [];
-  if (sysctl !== undefined) {
-    return { reason: 'SysctlForbidden', message: `forbidden sysctl: "${sysctl.name}" not allowlisted` };
-  }
+  const sysctl = sysctlProblem(pod);
+  if (sysctl !== undefined) return { reason: 'SysctlForbidden', message: sysctl };
   const hostname = hostnameOf(pod, '');
   if (spec?.setHostnameAsFQDN === true && hostname.length > fqdnLengthMax) {
     const message = `FQDN ${hostname} is too long (${fqdnLengthMax} characters is the max, ${hostname.length} characters requested)`;

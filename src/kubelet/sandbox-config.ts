@@ -4,6 +4,7 @@ import { sandboxAnnotations, sandboxLabels } from './container-labels.ts';
 import { podLogDirectory } from './node-layout.ts';
 import type { NodeLayout } from './node-layout.ts';
 import { containersOf, podUidOf } from './pod-names.ts';
+import { sysctlsOf } from './sysctls.ts';
 
 const hostnameLengthMax = 63;
 /** Of a kernel. */
@@ -23,6 +24,7 @@ export interface SandboxFacts {
 export function sandboxConfigOf(pod: Pod, facts: SandboxFacts): PodSandboxConfig {
   const { attempt, layout, nodeHostname, dnsConfig, cgroupParent } = facts;
   const { metadata, spec } = pod;
+  const sysctls = sysctlsOf(pod);
   return {
     metadata: { name: metadata?.name ?? '', uid: podUidOf(pod), namespace: metadata?.namespace ?? '', attempt },
     hostname: hostnameOf(pod, nodeHostname),
@@ -47,6 +49,7 @@ export function sandboxConfigOf(pod: Pod, facts: SandboxFacts): PodSandboxConfig
       ? { privileged: true }
       : {}),
     ...(cgroupParent === undefined ? {} : { cgroupParent }),
+    ...(Object.keys(sysctls).length === 0 ? {} : { sysctls }),
   };
 }
 
