@@ -91,7 +91,7 @@ export function kubeconfigPathOf(flags: FlagValues, io: CliIo): { file?: string;
   if (listed !== undefined && listed !== '') return { kubeconfig: listed };
   const home = liveletHome(io.env, io.homeDir);
   const running = findRunning(home);
-  if (running !== undefined) return { file: running.kubeconfigPath };
+  if (running !== undefined && running.kubeconfigPath !== '') return { file: running.kubeconfigPath };
   const own = path.join(home, 'kubeconfig');
   const usual = path.join(io.homeDir, '.kube', 'config');
   return !fs.existsSync(usual) && fs.existsSync(own) ? { file: own } : { home: io.homeDir };

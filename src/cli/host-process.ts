@@ -23,6 +23,7 @@ import type { VerbCall } from './verb.ts';
 
 /** What runs, as `main/` hands it out. */
 export interface HostedHandle {
+  /** `''`: there is no API server, and so no kubeconfig. */
   readonly url: string;
   readonly kubeconfigPath: string;
   readonly nodeName?: string;
@@ -92,7 +93,9 @@ async function end(dataDir: string, handle: HostedHandle): Promise<void> {
 }
 
 function alreadyRuns(dataDir: string, running: RunningCluster): CliError {
-  return new CliError(`a cluster already runs on ${dataDir} (process ${running.pid}, ${running.url})`);
+  return new CliError(
+    `a cluster already runs on ${dataDir} (process ${[running.pid, running.url].filter(Boolean).join(', ')})`,
+  );
 }
 
 async function startOrExplain(call: VerbCall, verb: HostedVerb, dataDir: string): Promise<HostedHandle> {

@@ -65,7 +65,7 @@ async function startClusterIn(opened: Opened, options: ClusterOptions): Promise<
   const server = await openServer(opened, { ...host, store, pki, nodeName }, options);
   const client = server.plane.clientOf(`system:node:${nodeName}`, ['system:nodes', 'system:authenticated']);
   const heartbeat = fixedHeartbeat(failoverNumbers[options.failover ?? 'default'].heartbeat);
-  const node = { nodeName, client, nodeIps: [hostIp()], kubeletPort, heartbeat };
+  const node = { nodeName, server: { client, heartbeat }, nodeIps: [hostIp()], kubeletPort };
   const kubelet = await startKubelet(host, starting, node, options);
   server.nodes.add(nodeName, kubelet.handle);
   await untilNodeReady(server.client, nodeName, host, readyMsMax);

@@ -2,6 +2,8 @@
 export { startCluster } from './cluster.ts';
 export type { ClusterHandle, ClusterOptions } from './cluster.ts';
 export type { FailoverProfile } from './failover-profile.ts';
+export { startLoneNode } from './lone-node.ts';
+export type { LoneNodeHandle, LoneNodeOptions, NodeEvent } from './lone-node.ts';
 export { startNode } from './node.ts';
 export type { NodeHandle, NodeOptions } from './node.ts';
 export { startServer } from './server.ts';

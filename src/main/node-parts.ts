@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { resources } from '../api/resources.ts';
@@ -9,6 +10,7 @@ import { CorrelatingEventRecorder } from '../client/correlating-event-recorder.t
 import type { HeartbeatSource } from '../client/heartbeat.ts';
 import type { EventRecorder } from '../client/event-recorder.ts';
 import type { ContainerNotice } from '../cri/process/process-runtime.ts';
+import { ManifestDirectory } from '../host/manifest-directory.ts';
 import { HostNodeFiles } from '../host/node-files.ts';
 import { HostProbeTransport } from '../host/probe-transport.ts';
 import { PrometheusMetrics } from '../host/prometheus-metrics.ts';
@@ -28,6 +30,11 @@ export interface NodeHostOptions {
   readonly nodeName?: string;
   /** What runs the containers. Default `process`: local processes. Else see `RuntimeChoice`. */
   readonly runtime?: RuntimeChoice;
+  /**
+   * Directory of manifests, each of a pod that the node runs whatever its server says. Default: none. Upstream:
+   * `staticPodPath`.
+   */
+  readonly manifests?: string;
   /** Called for every attempt of every probe on this node. Must be quick and must not throw. */
   readonly onProbeAttempt?: (attempt: ProbeAttempt) => void;
 }
@@ -36,19 +43,13 @@ export interface NodeHostOptions {
 class ContainerNotices {
   #tell: (notice: ContainerNotice) => void = () => {}; // set before the first pod is seen
 
-  connect(client: Client, recorder: EventRecorder, { scope, log }: Pick<HostParts, 'scope' | 'log'>): void {
-    this.#tell = ({ podNamespace: namespace, podName: name, podUid, containerName, message }) =>
-      scope.start(async (signal) => {
-        try {
-          const pod = await client.get(resources.pods, { namespace, name }, signal);
-          if (pod.metadata?.uid !== podUid) return;
-          const about = containerName === undefined ? podReference(pod) : containerReference(pod, containerName);
-          recorder.event(about, 'Warning', 'NotEnforced', message);
-        } catch (error) {
-          if (signal.aborted || !(error instanceof StatusError)) throw error;
-          log.warn('noticeLost', { namespace, name, message, error: error.message }); // or the pod is gone
-        }
-      });
+  connect(kubelet: Kubelet, recorder: EventRecorder): void {
+    this.#tell = ({ podUid, containerName, message }) => {
+      const pod = kubelet.pods().find(({ metadata }) => metadata?.uid === podUid);
+      if (pod === undefined) return;
+      const about = containerName === undefined ? podReference(pod) : containerReference(pod, containerName);
+      recorder.event(about, 'Warning', 'NotEnforced', message);
+    };
   }
 
   tell(notice: ContainerNotice): void {
@@ -85,11 +86,13 @@ export function beginRuntime(
 
 export interface NodeParts {
   readonly nodeName: string;
-  readonly client: Client;
+  /** Its API server, or who takes its events where it has none. */
+  readonly server:
+    | { readonly client: Client; readonly heartbeat: HeartbeatSource }
+    | { readonly client: undefined; readonly recorder: EventRecorder };
   /** The primary one first. */
   readonly nodeIps: readonly string[];
   readonly kubeletPort: number;
-  readonly heartbeat: HeartbeatSource;
 }
 
 /** Starts the kubelet of a node. */
@@ -97,17 +100,15 @@ export async function startKubelet(
   host: HostParts,
   { opening, notices }: OpeningRuntime,
   node: NodeParts,
-  { onProbeAttempt }: NodeHostOptions,
+  { onProbeAttempt, manifests }: NodeHostOptions,
 ): Promise<Kubelet> {
   const { scope, clock, entropy, log, dataDir } = host;
   const { runtime, sharesHostNetwork, cgroups } = await opening;
-  const { client, nodeName, nodeIps, kubeletPort, heartbeat } = node;
-  const source = { component: 'kubelet', host: nodeName };
-  const recorder = new CorrelatingEventRecorder({ client, clock, entropy, log, source });
-  notices.connect(client, recorder, host);
+  const { server, nodeName, nodeIps, kubeletPort } = node;
+  const recorder = server.client === undefined ? server.recorder : startRecorder(host, server.client, nodeName);
   const kubelet = new Kubelet(
     {
-      client,
+      client: server.client,
       runtime,
       clock,
       entropy,
@@ -116,8 +117,9 @@ export async function startKubelet(
       probeMetrics: new PrometheusMetrics(),
       recorder,
       files: new HostNodeFiles(),
+      ...(manifests === undefined ? {} : { staticPods: manifestsIn(manifests) }),
       transport: new HostProbeTransport(),
-      heartbeat,
+      ...(server.client === undefined ? {} : { heartbeat: server.heartbeat }),
       streams: createStreamServer({ clock, log }),
       ...(cgroups === undefined ? {} : { cgroups: cgroups.groups }),
       ...(onProbeAttempt === undefined ? {} : { onProbeAttempt }),
@@ -136,9 +138,24 @@ export async function startKubelet(
       ...(cgroups === undefined ? {} : { cgroupRoot: cgroups.root }),
     },
   );
-  scope.start((signal) => recorder.run(signal));
+  notices.connect(kubelet, recorder);
   scope.start((signal) => kubelet.run(signal));
   return kubelet;
+}
+
+/** A directory that goes later has no manifests; one that was never there is a slip of the pen. */
+function manifestsIn(directory: string): ManifestDirectory {
+  const stats = fs.statSync(directory, { throwIfNoEntry: false });
+  if (stats?.isDirectory() === true) return new ManifestDirectory(directory);
+  const what = stats === undefined ? 'there is none' : 'it is no directory';
+  throw new StatusError('Invalid', `the directory of manifests ${directory}: ${what}`);
+}
+
+function startRecorder({ scope, clock, entropy, log }: HostParts, client: Client, nodeName: string): EventRecorder {
+  const source = { component: 'kubelet', host: nodeName };
+  const recorder = new CorrelatingEventRecorder({ client, clock, entropy, log, source });
+  scope.start((signal) => recorder.run(signal));
+  return recorder;
 }
 
 /** Resolves when the API says that the node is Ready. `msMax` undefined: however long that takes. */

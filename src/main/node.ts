@@ -96,7 +96,7 @@ async function startNodeIn(opened: Opened, options: NodeOptions): Promise<NodeHa
   });
   const heartbeat = new ClusterHeartbeat({ client, clock, entropy: entropy.fork(), log });
   scope.start((signal) => heartbeat.run(signal));
-  const node = { nodeName, client, nodeIps: [nodeIp], kubeletPort: answering.port, heartbeat };
+  const node = { nodeName, server: { client, heartbeat }, nodeIps: [nodeIp], kubeletPort: answering.port };
   const kubelet = await startKubelet(host, starting, node, options);
   answering.serve(kubelet.handle);
   const rotation = { client, clock, entropy: entropy.fork(), log };

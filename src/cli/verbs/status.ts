@@ -30,13 +30,19 @@ async function runStatus(call: VerbCall): Promise<number> {
   const client = clientOf(running);
   const tabs = new TabWriter(describeLayout);
   const startedMs = parseTime(running.startedAt);
-  tabs.write(`URL:\t${running.url}\n`);
+  const isAlone = running.url === '';
+  if (!isAlone) tabs.write(`URL:\t${running.url}\n`);
   tabs.write(`Data:\t${dataDir}\n`);
-  tabs.write(`Kubeconfig:\t${running.kubeconfigPath}\n`);
+  if (!isAlone) tabs.write(`Kubeconfig:\t${running.kubeconfigPath}\n`);
   if (running.runtime !== '') tabs.write(`Runtime:\t${running.runtime}\n`);
   tabs.write(`Process:\t${running.pid}\n`);
   if (startedMs !== undefined) tabs.write(`Up for:\t${humanDuration(io.clock.wallMs() - startedMs)}\n`);
   try {
+    if (isAlone) {
+      tabs.write(`Node:\t${running.nodeName} (without an API server)\n`);
+      io.out(tabs.flush());
+      return 0;
+    }
     if (running.nodeName !== '') {
       tabs.write(`Node:\t${running.nodeName} (${await nodeState(client, running, call.signal)})\n`);
     }

@@ -78,3 +78,42 @@ test('a port that is asked for and taken is one clear line, and nothing is left 
   taken.close();
   fs.rmSync(home, { recursive: true });
 });
+
+test('node --manifests runs pods without an API server, prints what happens to them, and is found by status', async () => {
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'livelet-node-'));
+  const manifests = path.join(home, 'manifests');
+  fs.mkdirSync(manifests);
+  const container = { name: 'main', image: 'busybox:1.36', command: ['sleep', '600'] };
+  const pod = { metadata: { name: 'web' }, spec: { terminationGracePeriodSeconds: 1, containers: [container] } };
+  fs.writeFileSync(path.join(manifests, 'web.json'), JSON.stringify(pod));
+  fs.writeFileSync(path.join(manifests, 'bad.yaml'), 'metadata: {name: bad}\nspec: {serviceAccountName: robot}\n');
+  const controller = new AbortController();
+  const node = start(home, ['node', '--manifests', manifests, '--node-name', 'n'], controller.signal);
+  const beganMs = performance.now();
+  const isOver = (): boolean => performance.now() - beganMs > readyMsMax;
+  while (!/ Started /.test(node.printed().stdout) && !isOver()) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  const { stdout, stderr } = node.printed();
+  assert.match(stdout, /^node n runs the pods of its manifests, without an API server$/m);
+  assert.match(
+    stdout,
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ {2}default\/web-n\/main {2}Started {2}Started container main$/m,
+  );
+  assert.match(
+    stdout,
+    /^.{20} {2}node n {2}InvalidManifest {2}Manifest .*\/bad\.yaml: invalid pod: spec\.containers: /m,
+  );
+  assert.match(stderr, /^note: containers log to .*\/pods$/m);
+  const status = await cli(home, 'status');
+  assert.deepEqual([status.code, status.stderr], [0, '']);
+  assert.match(status.stdout, /^Node: +n \(without an API server\)$/m);
+  controller.abort(new Error('SIGTERM'));
+  assert.equal((await node.result).code, 0);
+  assert.deepEqual(await cli(home, 'node'), {
+    code: 1,
+    stdout: '',
+    stderr: 'error: --server is missing: the URL of the API server; or --manifests DIR, to run without one\n',
+  });
+  fs.rmSync(home, { recursive: true });
+});

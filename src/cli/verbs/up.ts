@@ -1,13 +1,14 @@
 import { CliError } from '../cli-error.ts';
 import { detachFlag, givenFlags, runHosted, shellQuoted, type HostedVerb } from '../host-process.ts';
 import { dataDirFlag } from '../livelet-home.ts';
+import { givenManifests, manifestsFlag, manifestsWords } from '../manifests-flag.ts';
 import { checkedRuntime, runtimeFlag } from '../runtime-flag.ts';
 import { checkServerFlags, serverFlags, serverOptions } from '../server-flags.ts';
 import type { Verb } from '../verb.ts';
 
 export const verb: Verb = {
   usage:
-    'up [--data-dir DIR] [--port N] [--bind ADDRESS] [--advertise HOST] [--failover default|fast] [--node-name NAME] [--runtime process|cri|unix:///SOCKET] [--detach]',
+    'up [--data-dir DIR] [--port N] [--bind ADDRESS] [--advertise HOST] [--failover default|fast] [--node-name NAME] [--manifests DIR] [--runtime process|cri|unix:///SOCKET] [--detach]',
   help: `Start a cluster in this process: API server, scheduler, controllers and one node. Prints one line when the node is Ready,
 and runs until Ctrl-C or SIGTERM: then pods are ended gracefully (a second signal ends at once). Objects stay in the
 data directory. Real containers (--runtime cri or unix:///...) run on, and the next up takes them over. Other nodes
@@ -17,6 +18,7 @@ join it with "livelet token create" and "livelet node".`,
     dataDirFlag,
     ...serverFlags,
     { name: 'node-name', kind: 'string', help: "Name of the node. Default: this computer's host name." },
+    manifestsFlag,
     runtimeFlag,
     detachFlag,
   ],
@@ -33,7 +35,13 @@ const hosted: HostedVerb = {
   },
   async start({ flags }, dataDir, log) {
     const nodeName = flags.optional('node-name');
-    const options = { ...(await serverOptions(flags)), dataDir, runtime: checkedRuntime(flags), log };
+    const options = {
+      ...(await serverOptions(flags)),
+      dataDir,
+      runtime: checkedRuntime(flags),
+      log,
+      ...givenManifests(flags),
+    };
     // Loaded here, since it is most of the program: other verbs start without it.
     const { startCluster } = await import('../../main/cluster.ts');
     return await startCluster({ ...options, ...(nodeName === undefined ? {} : { nodeName }) });
@@ -41,5 +49,8 @@ const hosted: HostedVerb = {
   /** The path itself: `livelet` is not on the PATH of who came by npx. */
   readyLine: ({ nodeName, url, kubeconfigPath }) =>
     `node ${nodeName} is Ready, API server at ${url}; export KUBECONFIG=${shellQuoted(kubeconfigPath)}\n`,
-  passedOn: (call) => givenFlags(call, ['port', 'bind', 'advertise', 'failover', 'node-name', 'runtime']),
+  passedOn: (call) => [
+    ...givenFlags(call, ['port', 'bind', 'advertise', 'failover', 'node-name', 'runtime']),
+    ...manifestsWords(call.flags),
+  ],
 };
