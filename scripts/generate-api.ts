@@ -25,6 +25,7 @@ const roots: Readonly<Record<string, string>> = {
   EventsV1Event: 'EventsV1Event',
   V1Lease: 'Lease',
   V1Binding: 'Binding',
+  V1Eviction: 'Eviction',
   V1PriorityClass: 'PriorityClass',
   V1CertificateSigningRequest: 'CertificateSigningRequest',
   V1ConfigMap: 'ConfigMap',

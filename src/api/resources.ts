@@ -7,6 +7,7 @@ import type {
   Deployment,
   Event,
   EventsV1Event,
+  Eviction,
   Job,
   Lease,
   ListMeta,
@@ -244,6 +245,15 @@ export const tokenRequests: ResourceType<TokenRequest> = define<TokenRequest>({
   resource: 'tokenrequests',
   singular: 'tokenrequest',
   kind: 'TokenRequest',
+  verbs: [],
+});
+
+/** What is sent to the subresource `eviction` of pods. It has no path of its own. */
+export const evictions: ResourceType<Eviction> = define<Eviction>({
+  group: 'policy',
+  resource: 'evictions',
+  singular: 'eviction',
+  kind: 'Eviction',
   verbs: [],
 });
 

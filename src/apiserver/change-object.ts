@@ -2,7 +2,7 @@
 import { applyDefaults } from '../api/defaulting.ts';
 import type { Draft } from '../api/draft.ts';
 import { invalidError } from '../api/field-error.ts';
-import type { Namespace } from '../api/gen/types.ts';
+import type { Namespace, Pod } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
 import { sameValue } from '../api/validation/same-value.ts';
 import { validateUpdate } from '../api/validation/validate.ts';
@@ -16,7 +16,7 @@ import { prepareApproval, specChanged } from './strategy.ts';
 import type { FullObject, StoredObject } from './stored-object.ts';
 
 /** Which part of an object a request replaces. */
-export type Part = 'object' | 'status' | 'finalize' | 'approval';
+export type Part = 'object' | 'status' | 'finalize' | 'approval' | 'ephemeralcontainers';
 
 export interface Target {
   readonly namespace: string;
@@ -54,6 +54,7 @@ function decideChange(served: Served, part: Part, next: Draft<FullObject>, curre
   if (part === 'object') served.strategy.prepareChanged(stored, before);
   else if (part === 'status') served.strategy.prepareStatus(stored, before);
   else if (part === 'approval') prepareApproval(stored, before);
+  else if (part === 'ephemeralcontainers') prepareEphemeral(stored, before);
   else prepareFinalize(stored, before);
   stored.metadata.resourceVersion = String(current.modRevision);
   const [shownNext, shownBefore] =
@@ -62,11 +63,25 @@ function decideChange(served: Served, part: Part, next: Draft<FullObject>, curre
   if (errors.length > 0) throw invalidError(served.type, before.metadata.name ?? '', errors);
   admitPriorityClass(served, stored);
   const isNewGeneration = served.strategy.isNewGeneration ?? specChanged;
-  if ((before.metadata.generation ?? 0) > 0 && part === 'object' && isNewGeneration(stored, before)) {
+  const hasSpec = part === 'object' || part === 'ephemeralcontainers';
+  if ((before.metadata.generation ?? 0) > 0 && hasSpec && isNewGeneration(stored, before)) {
     stored.metadata.generation = (before.metadata.generation ?? 0) + 1;
   }
   if (isFinished(stored) && !hasNamespaceFinalizers(served, stored)) return { kind: 'remove', shown: stored };
   return sameValue(stored, before) ? { kind: 'keep' } : { kind: 'put', object: stored };
+}
+
+/** `/ephemeralcontainers` of a pod changes only these. Upstream: `podEphemeralContainersStrategy`. */
+function prepareEphemeral(next: Draft<FullObject>, current: FullObject): void {
+  // Only pods have this subresource.
+  const pod = next as Draft<Pod>;
+  const before = current as Draft<Pod>;
+  const { ephemeralContainers } = pod.spec ?? {};
+  const spec = { containers: [], ...structuredClone(before.spec) };
+  delete spec.ephemeralContainers;
+  pod.spec = ephemeralContainers === undefined ? spec : { ...spec, ephemeralContainers };
+  if (before.status === undefined) delete pod.status;
+  else pod.status = before.status;
 }
 
 /** `/finalize` of a namespace changes only the finalizers of its spec. */

@@ -124,7 +124,8 @@ export function deleteObject(
   );
 }
 
-function checkPreconditions(served: Served, current: StoredObject, deleting: Deleting): void {
+/** Fails with Conflict. */
+export function checkPreconditions(served: Served, current: StoredObject, deleting: Deleting): void {
   const { name = '', uid = '' } = current.object.metadata;
   if (deleting.uid !== undefined && deleting.uid !== uid) {
     const text =

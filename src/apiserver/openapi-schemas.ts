@@ -70,6 +70,7 @@ const groupByModel: ReadonlyMap<string, string> = new Map(
       'SuccessPolicyRule',
       'UncountedTerminatedPods',
     ],
+    policy: ['Eviction'],
     autoscaling: ['Scale', 'ScaleSpec', 'ScaleStatus'],
   }).flatMap(([group, names]) => names.map((name): [string, string] => [name, group])),
 );

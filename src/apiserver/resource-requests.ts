@@ -1,9 +1,9 @@
 /** Answers requests about objects: every verb on every served kind. Callers have checked who asks. */
 import { parseFieldSelector } from '../api/field-selector.ts';
 import type { Draft } from '../api/draft.ts';
-import type { CertificateSigningRequest, Pod } from '../api/gen/types.ts';
+import type { CertificateSigningRequest, Eviction, Pod } from '../api/gen/types.ts';
 import { parseLabelSelector } from '../api/label-selector.ts';
-import { resources } from '../api/resources.ts';
+import { evictions, resources } from '../api/resources.ts';
 import type { ResourceType } from '../api/resources.ts';
 import { successStatus } from '../api/status.ts';
 import type { Clock } from '../base/clock.ts';
@@ -24,6 +24,7 @@ import { checkNodePodRequest } from './node-restriction.ts';
 import { parsePatch } from './patch.ts';
 import type { JsonPatch } from './patch.ts';
 import { bindPod, parseBinding } from './pod-binding.ts';
+import { evictPod, matchEviction } from './pod-eviction.ts';
 import { podLog } from './pod-log.ts';
 import type { NodeTransport } from './pod-log.ts';
 import { podStream } from './pod-streams.ts';
@@ -89,7 +90,7 @@ export function verbOf(request: HttpRequest, route: ResourceRoute): RequestVerb 
 }
 
 /** Subresources that Kubernetes has and that nothing here acts on: refused in words. */
-const unservedSubresources: ReadonlySet<string> = new Set(['proxy', 'ephemeralcontainers', 'resize', 'eviction']);
+const unservedSubresources: ReadonlySet<string> = new Set(['proxy', 'resize']);
 const podStreams: readonly PodStream[] = ['exec', 'attach', 'portforward'];
 
 export class ResourceRequests {
@@ -182,9 +183,16 @@ export class ResourceRequests {
     const isStatus = subresource === 'status' && type.hasStatus;
     const isApproval = subresource === 'approval' && type === resources.certificatesigningrequests;
     const isFinalize = subresource === 'finalize' && type === resources.namespaces;
+    const isEphemeral = subresource === 'ephemeralcontainers' && type === resources.pods;
     const isLog = subresource === 'log' && type === resources.pods;
     const isBinding = subresource === 'binding' && type === resources.pods;
-    if (!isStatus && !isFinalize && !isLog && !isBinding && !isApproval) throw noSuchPath();
+    const isEviction = subresource === 'eviction' && type === resources.pods;
+    const isServed = isStatus || isFinalize || isLog || isBinding || isApproval || isEphemeral || isEviction;
+    if (!isServed) throw noSuchPath();
+    if (isEphemeral && verb === 'get') return this.#get(request, route, signal);
+    if (isEphemeral && verb === 'update') return this.#update(request, route, 'ephemeralcontainers', signal);
+    if (isEphemeral && verb === 'patch') return this.#patch(request, route, 'ephemeralcontainers', signal);
+    if (isEviction && verb === 'create') return this.#evict(request, route, signal);
     if (isLog && verb === 'get') return this.#log(request, route, signal);
     if (isBinding && verb === 'create') return this.#bind(request, route, signal);
     if (isFinalize && verb === 'update') return this.#update(request, route, 'finalize', signal);
@@ -410,6 +418,17 @@ export class ResourceRequests {
     const [name = ''] = route.name.split(':'); // NAME:PORT is allowed; a node has one server
     await this.#find(this.#deps.servedOf(route.type), { ...route, name }, signal);
     return proxyToNode(this.#deps.nodes, name, route.rest, request, signal);
+  }
+
+  async #evict(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {
+    const { dryRun } = parseWriteQuery(request.query, 'CreateOptions');
+    // It was decoded as one.
+    const eviction = this.#deps.reader.readObject(evictions, request, 'Ignore').object as Eviction;
+    matchEviction(eviction, route.name);
+    const deleting = parseDeleting(new URLSearchParams(), eviction.deleteOptions);
+    const pods = this.#deps.servedOf(resources.pods);
+    await evictPod(this.#deps, pods, route, { ...deleting, dryRun: dryRun || deleting.dryRun }, signal);
+    return jsonResponse(201, JSON.stringify({ ...successStatus(), code: 201 }));
   }
 
   async #bind(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {

@@ -145,6 +145,8 @@ export interface ContainerConfig {
   readonly stopSignal: string | undefined;
   readonly securityContext: ContainerSecurityContext;
   readonly resources: LinuxContainerResources;
+  /** Id of the container whose PID namespace it joins; absent: as the sandbox says. */
+  readonly targetId?: string;
 }
 
 export type ContainerRuntimeState = 'created' | 'running' | 'exited' | 'unknown';

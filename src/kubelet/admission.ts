@@ -57,7 +57,6 @@ function refusedByFields({ pod, node }: AdmissionInput): Refusal | undefined {
     ...(spec?.runtimeClassName === undefined ? [] : ['runtimeClassName']),
     ...(spec?.hostUsers === false ? ['hostUsers'] : []),
     ...((spec?.resourceClaims ?? []).length === 0 ? [] : ['resourceClaims']),
-    ...((spec?.ephemeralContainers ?? []).length === 0 ? [] : ['ephemeralContainers']),
     ...unsupportedOfContainers(spec?.initContainers ?? [], 'initContainers'),
     ...unsupportedOfContainers(spec?.containers ?? [], 'containers'),
   ];

@@ -33,6 +33,8 @@ export interface ContainerConfigInput {
   readonly memoryCapacityBytes: number;
   /** Whom the image runs as; only looked at where `needsImageUser`. */
   readonly imageUser: Pick<RuntimeImage, 'uid' | 'username'> | undefined;
+  /** See `ContainerConfig.targetId`. */
+  readonly targetId: string | undefined;
   /** Where `Localhost` profiles of seccomp lie. */
   readonly seccompRoot: string;
 }
@@ -69,6 +71,7 @@ export function containerConfigOf(input: ContainerConfigInput): ContainerConfig 
     stopSignal: container.lifecycle?.stopSignal,
     securityContext: securityContextOf(pod, container, input.seccompRoot),
     resources: resourcesOf(pod, container, input.memoryCapacityBytes),
+    ...(input.targetId === undefined ? {} : { targetId: input.targetId }),
   };
 }
 

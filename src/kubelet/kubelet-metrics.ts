@@ -38,5 +38,6 @@ export function makeKubeletMetrics(metrics: Metrics): KubeletMetrics {
 
 /** Upstream's label for the kind of a container. */
 export function containerTypeOf(kind: ContainerKind): string {
+  if (kind === 'ephemeral') return 'ephemeral_container';
   return kind === 'regular' ? 'container' : 'init_container';
 }

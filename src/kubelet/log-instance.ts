@@ -1,4 +1,5 @@
-import type { ContainerStatus, PodStatus } from '../api/gen/types.ts';
+import type { PodStatus } from '../api/gen/types.ts';
+import { containerStatusesOf } from './pod-names.ts';
 
 /** Which instance of a container a log request means, or why there is none (section 7.4). */
 export type LogInstance =
@@ -18,11 +19,7 @@ export function logInstanceOf(
   containerName: string,
   previous: boolean,
 ): LogInstance {
-  const all: readonly ContainerStatus[] = [
-    ...(status.initContainerStatuses ?? []),
-    ...(status.containerStatuses ?? []),
-  ];
-  const found = all.find(({ name }) => name === containerName);
+  const found = containerStatusesOf(status).find(({ name }) => name === containerName);
   const where = `container "${containerName}" in pod "${podName}"`;
   if (found === undefined) return none(`${where} is not available`);
   const last = found.lastState?.terminated?.containerID ?? '';

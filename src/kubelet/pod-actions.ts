@@ -28,7 +28,8 @@ export interface PodActions {
   /** The sandbox to use when none is made. */
   readonly sandboxId: string | undefined;
   readonly kill: readonly ContainerKill[];
-  /** Names, in order. */
+  /** Names, in order: ephemeral ones, before all others. */
+  readonly startEphemeral: readonly string[];
   readonly startInit: readonly string[];
   readonly start: readonly string[];
 }
@@ -65,9 +66,16 @@ export function computePodActions(input: PodActionsInput): PodActions {
     sandboxAttempt: sandbox.attempt,
     sandboxId: sandbox.id,
     kill: draft.kill,
+    startEphemeral: draft.killPod ? [] : newEphemeral(pod, runtimePod),
     startInit: draft.killPod ? [] : draft.startInit.reverse().map((index) => initContainers[index]?.name ?? ''),
     start: draft.start,
   };
+}
+
+/** They run once, whatever becomes of them. */
+function newEphemeral(pod: Pod, runtimePod: RuntimePod): string[] {
+  const names = (pod.spec?.ephemeralContainers ?? []).map(({ name }) => name);
+  return names.filter((name) => newestInstance(runtimePod, name) === undefined);
 }
 
 interface SandboxChange {
@@ -102,6 +110,7 @@ function actionsForNewSandbox(pod: Pod, runtimePod: RuntimePod, sandbox: Sandbox
     sandboxAttempt: sandbox.attempt,
     sandboxId: sandbox.id,
     kill: [],
+    startEphemeral: [],
     startInit: [],
     start: [],
   };

@@ -1,12 +1,20 @@
-import type { Container, ObjectReference, Pod } from '../api/gen/types.ts';
+import type {
+  Container,
+  ContainerStatus,
+  EphemeralContainer,
+  ObjectReference,
+  Pod,
+  PodStatus,
+} from '../api/gen/types.ts';
 
 /** How pods and their containers are named and told apart. */
 
 /**
  * `regular`: in spec.containers. `init`: runs once, before the next. `sidecar`: an init container with restartPolicy
- * Always, which runs along with the regular ones (upstream: restartable init container).
+ * Always, which runs along with the regular ones (upstream: restartable init container). `ephemeral`: added to a pod that
+ * runs, to look into it; it runs once and counts for nothing.
  */
-export type ContainerKind = 'regular' | 'init' | 'sidecar';
+export type ContainerKind = 'regular' | 'init' | 'sidecar' | 'ephemeral';
 
 export interface PodContainer {
   readonly container: Container;
@@ -31,7 +39,7 @@ export function isSidecar(container: Container): boolean {
   return container.restartPolicy === 'Always';
 }
 
-/** Init containers and sidecars in their order, then the regular ones. */
+/** Init containers and sidecars in their order, then the regular ones: what the pod was made of. */
 export function containersOf(pod: Pod): PodContainer[] {
   return [
     ...(pod.spec?.initContainers ?? []).map((container): PodContainer => ({ container, kind: initKind(container) })),
@@ -39,12 +47,29 @@ export function containersOf(pod: Pod): PodContainer[] {
   ];
 }
 
+export function ephemeralContainersOf(pod: Pod): PodContainer[] {
+  return (pod.spec?.ephemeralContainers ?? []).map((container) => ({ container, kind: 'ephemeral' }));
+}
+
+/** The name of the container whose processes an ephemeral one is to see; `undefined`: only its own. */
+export function targetContainerOf(container: Container): string | undefined {
+  // Ephemeral containers are containers with this field more.
+  const { targetContainerName } = container as Partial<EphemeralContainer>;
+  return targetContainerName === '' ? undefined : targetContainerName;
+}
+
+/** Of all kinds. */
+export function containerStatusesOf(status: PodStatus): readonly ContainerStatus[] {
+  const { initContainerStatuses = [], containerStatuses = [], ephemeralContainerStatuses = [] } = status;
+  return [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses];
+}
+
 function initKind(container: Container): ContainerKind {
   return isSidecar(container) ? 'sidecar' : 'init';
 }
 
 export function findContainer(pod: Pod, name: string): PodContainer | undefined {
-  return containersOf(pod).find((candidate) => candidate.container.name === name);
+  return [...containersOf(pod), ...ephemeralContainersOf(pod)].find(({ container }) => container.name === name);
 }
 
 /** What an event about the pod as a whole refers to. */
@@ -62,8 +87,9 @@ export function podReference(pod: Pod): ObjectReference {
 
 /** What an event about one of its containers refers to. */
 export function containerReference(pod: Pod, name: string): ObjectReference {
-  const isRegular = pod.spec?.containers.some((container) => container.name === name) === true;
-  return { ...podReference(pod), fieldPath: `spec.${isRegular ? 'containers' : 'initContainers'}{${name}}` };
+  const kind = findContainer(pod, name)?.kind;
+  const list = kind === 'regular' ? 'containers' : kind === 'ephemeral' ? 'ephemeralContainers' : 'initContainers';
+  return { ...podReference(pod), fieldPath: `spec.${list}{${name}}` };
 }
 
 export function restartPolicyOf(pod: Pod): 'Always' | 'OnFailure' | 'Never' {

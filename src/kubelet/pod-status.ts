@@ -10,7 +10,7 @@ import type {
 import type { RuntimeContainerStatus } from '../cri/runtime.ts';
 import { restartCountOf } from './container-labels.ts';
 import { disruptionCondition, isOwnCondition, podConditionsOf } from './pod-conditions.ts';
-import { containersOf, isTerminalPhase } from './pod-names.ts';
+import { containersOf, containerStatusesOf, ephemeralContainersOf, isTerminalPhase } from './pod-names.ts';
 import type { ContainerKind, PodContainer } from './pod-names.ts';
 import { podPhaseOf } from './pod-phase.ts';
 import type { PodPhase } from './pod-phase.ts';
@@ -48,6 +48,7 @@ export interface PodStatusInput {
 export function podStatusOf(input: PodStatusInput): PodStatus {
   const { pod, previous, runtimePod, verdict } = input;
   const statuses = containersOf(pod).map((podContainer) => containerStatusOf(input, podContainer));
+  const ephemeralStatuses = ephemeralContainersOf(pod).map((one) => containerStatusOf(input, one));
   const initCount = pod.spec?.initContainers?.length ?? 0;
   const initStatuses = statuses.slice(0, initCount);
   const regularStatuses = statuses.slice(initCount).sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -67,6 +68,7 @@ export function podStatusOf(input: PodStatusInput): PodStatus {
     qosClass: pod.status?.qosClass ?? qosClassOf(pod.spec ?? { containers: [] }),
     ...(initStatuses.length === 0 ? {} : { initContainerStatuses: initStatuses }),
     containerStatuses: regularStatuses,
+    ...(ephemeralStatuses.length === 0 ? {} : { ephemeralContainerStatuses: ephemeralStatuses }),
   };
 }
 
@@ -125,9 +127,7 @@ export function podIpsOf(
 
 function containerStatusOf(input: PodStatusInput, { container, kind }: PodContainer): ContainerStatus {
   const { pod, runtimePod, previous } = input;
-  const old = [...(previous.initContainerStatuses ?? []), ...(previous.containerStatuses ?? [])].find(
-    ({ name }) => name === container.name,
-  );
+  const old = containerStatusesOf(previous).find(({ name }) => name === container.name);
   const [newest, older] = instancesOf(runtimePod, container.name);
   let status = newest === undefined ? absentStatus(pod, container, old) : instanceStatus(input, newest, container, old);
   if (older !== undefined) status = { ...status, lastState: instanceState(input, older, undefined) };

@@ -8,7 +8,7 @@ import { ImagePulls } from './image-pulls.ts';
 import { killPod } from './kill-pod.ts';
 import type { NodeContext } from './node-context.ts';
 import { computePodActions } from './pod-actions.ts';
-import { isTerminalPhase, podReference, podUidOf } from './pod-names.ts';
+import { containerStatusesOf, isTerminalPhase, podReference, podUidOf } from './pod-names.ts';
 import { anyRegularStarted } from './pod-phase.ts';
 import type { PodEnding } from './pod-state.ts';
 import { containerIdText, evictedReason, lostState, podIpsOf, podStatusOf } from './pod-status.ts';
@@ -229,7 +229,7 @@ export class PodSync {
 
   #isShown(status: PodStatus, { id }: RuntimeContainerStatus): boolean {
     const text = containerIdText(this.#deps.context.runtimeName(), id);
-    return [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].some(
+    return containerStatusesOf(status).some(
       ({ containerID, lastState }) => containerID === text || lastState?.terminated?.containerID === text,
     );
   }

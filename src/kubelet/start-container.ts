@@ -10,8 +10,8 @@ import { killContainer } from './kill-container.ts';
 import type { NodeContext } from './node-context.ts';
 import type { NodeFiles } from './node-files.ts';
 import { podLogDirectory, terminationLogPath } from './node-layout.ts';
-import { containerReference, podUidOf } from './pod-names.ts';
-import { instancesOf } from './runtime-pod.ts';
+import { containerReference, podUidOf, targetContainerOf } from './pod-names.ts';
+import { instancesOf, newestInstance } from './runtime-pod.ts';
 import type { RuntimePod } from './runtime-pod.ts';
 import type { StartFailure } from './start-failures.ts';
 import type { MountableVolume } from './volumes.ts';
@@ -136,6 +136,7 @@ async function makeConfig(
     hostsFilePath,
     memoryCapacityBytes,
     imageUser,
+    targetId: targetIdOf(site.runtimePod, container),
     seccompRoot: `${layout.rootDir}/seccomp`,
   });
   await files.makeDirectory(messagePath.slice(0, messagePath.lastIndexOf('/')), 0o755);
@@ -148,6 +149,14 @@ async function makeConfig(
     else mounts.push({ ...mount, hostPath: await prepareSubPath(files, container, mount, volume) });
   }
   return { ...config, mounts };
+}
+
+function targetIdOf(runtimePod: RuntimePod, container: Container): string | undefined {
+  const name = targetContainerOf(container);
+  if (name === undefined) return undefined;
+  const instance = newestInstance(runtimePod, name);
+  if (instance === undefined) throw new StatusError('NotFound', `unable to find target container ${name}`);
+  return instance.id;
 }
 
 /**

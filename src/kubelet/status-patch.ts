@@ -43,6 +43,7 @@ const ownFields = [
   'startTime',
   'initContainerStatuses',
   'containerStatuses',
+  'ephemeralContainerStatuses',
   'qosClass',
 ] as const satisfies readonly (keyof PodStatus)[];
 

@@ -10,7 +10,15 @@ import { definitionOf, killPod } from './kill-pod.ts';
 import type { NodeContext } from './node-context.ts';
 import { hostsFilePath, podDirectory } from './node-layout.ts';
 import type { PodActions } from './pod-actions.ts';
-import { containerReference, findContainer, isSidecar, podReference, podText, podUidOf } from './pod-names.ts';
+import {
+  containerReference,
+  containerStatusesOf,
+  findContainer,
+  isSidecar,
+  podReference,
+  podText,
+  podUidOf,
+} from './pod-names.ts';
 import { podIpsOf } from './pod-status.ts';
 import { newestDead, newestInstance } from './runtime-pod.ts';
 import type { RuntimePod } from './runtime-pod.ts';
@@ -78,7 +86,8 @@ export async function syncContainers(
     };
     await killContainer(context, target, { ...kill, graceSeconds: undefined, waitTurn: undefined }, signal);
   }
-  if (!actions.createSandbox && actions.startInit.length + actions.start.length === 0) {
+  const { startEphemeral, startInit, start } = actions;
+  if (!actions.createSandbox && startEphemeral.length + startInit.length + start.length === 0) {
     return { changed, failed: false, isRepeat: false };
   }
   const site = await prepareSite(context, input, signal);
@@ -123,7 +132,7 @@ async function prepareSite(
   const sandbox =
     runtimePod.sandboxes.find(({ id }) => id === sandboxId) ??
     (await context.runtime.podSandboxStatus(sandboxId, signal));
-  const shown = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
+  const shown = containerStatusesOf(status);
   return {
     pod,
     // Instances of the old sandbox are gone from the point of view of init containers, but count for restarts.
@@ -197,7 +206,7 @@ async function startAll(
   let changed = false;
   let failed = false;
   let isRepeat = true;
-  for (const name of [...actions.startInit, ...actions.start]) {
+  for (const name of [...actions.startEphemeral, ...actions.startInit, ...actions.start]) {
     const found = findContainer(site.pod, name);
     if (found === undefined) continue;
     const { container } = found;

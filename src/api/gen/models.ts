@@ -487,6 +487,12 @@ export const models = {
     count: { type: 'int32', shape: 'one', required: true, tag: 1 },
     lastObservedTime: { type: 'microTime', shape: 'one', required: true, tag: 2 },
   },
+  Eviction: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    deleteOptions: { type: 'DeleteOptions', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+  },
   ExecAction: {
     command: { type: 'string', shape: 'list', omitEmpty: true, tag: 1 },
   },

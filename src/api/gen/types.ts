@@ -553,6 +553,13 @@ export interface EventsV1EventSeries {
   readonly lastObservedTime: string;
 }
 
+export interface Eviction {
+  readonly apiVersion?: string;
+  readonly deleteOptions?: DeleteOptions;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+}
+
 export interface ExecAction {
   readonly command?: readonly string[];
 }

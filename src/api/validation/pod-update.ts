@@ -160,6 +160,23 @@ function putNodeAffinity(rest: Editable, current: PodSpec): void {
   else rest.affinity = affinity;
 }
 
+/** Upstream: `ValidatePodEphemeralContainersUpdate`. They can only be added. */
+export function checkEphemeralUpdate(errors: Errors, next: Pod, current: Pod): void {
+  checkMetadataUpdate(errors, next.metadata ?? {}, current.metadata ?? {});
+  checkPod(errors, next);
+  const path = 'spec.ephemeralContainers';
+  if (current.metadata?.annotations?.[mirrorKey] !== undefined) {
+    errors.push(forbidden(path, 'static pods do not support ephemeral containers'));
+  }
+  const wanted = next.spec?.ephemeralContainers ?? [];
+  for (const old of current.spec?.ephemeralContainers ?? []) {
+    const same = wanted.find(({ name }) => name === old.name);
+    const text = `existing ephemeral containers "${old.name}" may not be`;
+    if (same === undefined) errors.push(forbidden(path, `${text} removed\n`));
+    else if (!sameValue(same, old)) errors.push(forbidden(path, `${text} changed\n${diffText(old, same)}`));
+  }
+}
+
 const systemConditions: ReadonlySet<string> = new Set(['PodScheduled', 'Ready', 'Initialized']);
 
 /** Upstream: `ValidatePodStatusUpdate`. */

@@ -39,7 +39,7 @@ import { checkJob, checkJobStatusUpdate, checkJobUpdate } from './job.ts';
 import { checkMetadata, checkMetadataUpdate, type Errors } from './metadata.ts';
 import { checkNode, checkNodeUpdate } from './node.ts';
 import { checkNewPod } from './pod.ts';
-import { checkPodStatusUpdate, checkPodUpdate } from './pod-update.ts';
+import { checkEphemeralUpdate, checkPodStatusUpdate, checkPodUpdate } from './pod-update.ts';
 import {
   checkReplicatedStatusUpdate,
   checkReplicaSet,
@@ -72,6 +72,8 @@ interface Rules<T> {
   readonly status?: CheckUpdate<T>;
   /** Of the `/approval` subresource. */
   readonly approval?: CheckUpdate<T>;
+  /** Of the `/ephemeralcontainers` subresource. */
+  readonly ephemeral?: CheckUpdate<T>;
 }
 
 type AnyRules = Rules<KubernetesObject>;
@@ -86,7 +88,15 @@ const metadataUpdate: CheckUpdate<KubernetesObject> = (errors, next, current) =>
 };
 
 const rulesByModel: ReadonlyMap<string, AnyRules> = new Map<string, AnyRules>([
-  ['Pod', rules<Pod>({ create: checkNewPod, update: checkPodUpdate, status: checkPodStatusUpdate })],
+  [
+    'Pod',
+    rules<Pod>({
+      create: checkNewPod,
+      update: checkPodUpdate,
+      status: checkPodStatusUpdate,
+      ephemeral: checkEphemeralUpdate,
+    }),
+  ],
   [
     'ReplicationController',
     rules<ReplicationController>({
@@ -175,7 +185,7 @@ export function validateCreate(type: ResourceType, object: KubernetesObject): re
 }
 
 /**
- * What is wrong with replacing `current` by `next`. `subresource` is `status`, `approval`, or `''` for the object itself. The
+ * What is wrong with replacing `current` by `next`. `subresource` is `''` for the object itself. The
  * caller has filled in what clients may leave out (uid, creation and deletion times, generation) and kept what the
  * subresource may not touch.
  */
@@ -189,6 +199,7 @@ export function validateUpdate(
   const row = rulesOf(type);
   if (subresource === 'status') (row.status ?? metadataUpdate)(errors, next, current);
   else if (subresource === 'approval') (row.approval ?? metadataUpdate)(errors, next, current);
+  else if (subresource === 'ephemeralcontainers') row.ephemeral?.(errors, next, current);
   else row.update(errors, next, current);
   return errors;
 }

@@ -7,7 +7,7 @@ import type {
   LinuxContainerResources,
   PodSandboxConfig,
 } from '../runtime.ts';
-import { namespaceModes, profileTypes, propagations, protocols, stopSignalValue } from './cri-values.ts';
+import { namespaceModes, profileTypes, propagations, protocols, stopSignalValue, targetPidMode } from './cri-values.ts';
 import type {
   ContainerConfigSchema,
   LinuxContainerResourcesSchema,
@@ -93,7 +93,7 @@ export function containerMessage(
     tty: config.tty,
     linux: {
       resources: resourcesMessage(config.resources),
-      securityContext: securityMessage(config.securityContext, sandbox),
+      securityContext: securityMessage(config, sandbox),
     },
     stopSignal: stopSignalOf(config.stopSignal),
   };
@@ -122,7 +122,7 @@ function integer(value: number | undefined): bigint {
 }
 
 function securityMessage(
-  context: ContainerSecurityContext,
+  { securityContext: context, targetId }: Pick<ContainerConfig, 'securityContext' | 'targetId'>,
   sandbox: PodSandboxConfig,
 ): MessageInitShape<typeof LinuxContainerSecurityContextSchema> {
   const { runAsUser, runAsGroup, seLinuxOptions, privileged, readonlyRootfs, noNewPrivs } = context;
@@ -133,7 +133,10 @@ function securityMessage(
       dropCapabilities: [...context.dropCapabilities],
     },
     privileged,
-    namespaceOptions: namespaceMessage(sandbox),
+    namespaceOptions: {
+      ...namespaceMessage(sandbox),
+      ...(targetId === undefined ? {} : { pid: targetPidMode, targetId }),
+    },
     ...(seLinuxOptions === undefined ? {} : { selinuxOptions: seLinuxMessage(seLinuxOptions) }),
     ...(runAsUser === undefined ? {} : { runAsUser: { value: BigInt(runAsUser) } }),
     ...(runAsGroup === undefined ? {} : { runAsGroup: { value: BigInt(runAsGroup) } }),

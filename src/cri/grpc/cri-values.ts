@@ -5,6 +5,9 @@ export const protocols = { TCP: 0, UDP: 1, SCTP: 2 } as const satisfies Record<P
 
 export const namespaceModes = { pod: 0, container: 1, node: 2 } as const satisfies Record<NamespaceMode, number>;
 
+/** The PID namespace of another container. */
+export const targetPidMode = 3;
+
 export const propagations = {
   private: 0,
   hostToContainer: 1,

@@ -57,6 +57,7 @@ export function refusalOf(config: ContainerConfig, permissions: Permissions): st
     ...(seccompProfile === 'Localhost' ? ['securityContext.seccompProfile: Localhost'] : []),
     ...(appArmorProfile === 'Localhost' ? ['securityContext.appArmorProfile: Localhost'] : []),
     ...(procMount === undefined || procMount === 'Default' ? [] : [`securityContext.procMount: ${procMount}`]),
+    ...(config.targetId === undefined ? [] : ['targetContainerName']),
     ...(config.mounts.some(({ propagation }) => propagation === 'bidirectional')
       ? ['mountPropagation: Bidirectional']
       : []),

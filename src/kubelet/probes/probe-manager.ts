@@ -8,6 +8,7 @@ import { messageOf } from '../../base/status-error.ts';
 import { TaskScope } from '../../base/task-scope.ts';
 import type { EventRecorder } from '../../client/event-recorder.ts';
 import type { ContainerRuntime } from '../../cri/runtime.ts';
+import type { ContainerKind } from '../pod-names.ts';
 import { DueQueue } from './due-queue.ts';
 import { makeProbeHandler, type ProbeHandlerDeps } from './probe-handler.ts';
 import { makeProbeMetrics, type ProbeMetrics, ProbeSeries } from './probe-metrics.ts';
@@ -135,10 +136,11 @@ export class ProbeManager implements Prober {
   flagsOf(
     pod: Pod,
     status: Pick<ContainerStatus, 'name' | 'containerID' | 'state'>,
-    kind: 'regular' | 'init' | 'sidecar',
+    kind: ContainerKind,
   ): { readonly started: boolean; readonly ready: boolean } {
     const podUid = pod.metadata?.uid ?? '';
     const started = this.#isStarted(podUid, status);
+    if (kind === 'ephemeral') return { started: false, ready: false };
     if (kind === 'init') return { started, ready: status.state?.terminated?.exitCode === 0 };
     return { started, ready: started && this.#isReady(podUid, status) };
   }

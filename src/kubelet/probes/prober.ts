@@ -1,3 +1,4 @@
+import type { ContainerKind } from '../pod-names.ts';
 import type { ContainerStatus, Pod } from '../../api/gen/types.ts';
 
 /** The words of events and metrics. */
@@ -58,6 +59,6 @@ export interface Prober {
   flagsOf(
     pod: Pod,
     status: Pick<ContainerStatus, 'name' | 'containerID' | 'state'>,
-    kind: 'regular' | 'init' | 'sidecar',
+    kind: ContainerKind,
   ): { readonly started: boolean; readonly ready: boolean };
 }
