@@ -25,6 +25,7 @@ export const fakeStates = { created: 0, running: 1, exited: 2 } as const;
 export interface FakeContainer {
   state: number;
   reason: string;
+  exitCode?: number;
 }
 
 /** It has the containers in `containers`, all of the pod `uid-1`, and what else `services` say. */

@@ -39,6 +39,9 @@ const exitLookMs = 25;
 const quickLooksMax = 20;
 /** After a container was reported out of memory until its status says so. */
 const oomVisibleMsMax = 1_000;
+/** A container may be told to have been killed before it is told to have been out of memory. */
+const oomToldMsMax = 100;
+const killedExitCode = 137;
 
 const namespace = 'k8s.io'; // of containerd; its CRI part uses this one
 const kindLabel = 'io.cri-containerd.kind';
@@ -263,9 +266,10 @@ export class EventFeed {
 
   async #isExitVisible(id: string, waitedMs: number, signal: AbortSignal): Promise<boolean> {
     try {
-      const { state, reason } = await this.#deps.reader.container(id, signal);
-      const isOomMissing = this.#oomIds.has(id) && reason !== 'OOMKilled' && waitedMs < oomVisibleMsMax;
-      return state === 'exited' && !isOomMissing;
+      const { state, reason, exitCode } = await this.#deps.reader.container(id, signal);
+      if (state !== 'exited') return false;
+      if (reason === 'OOMKilled' || (exitCode !== killedExitCode && !this.#oomIds.has(id))) return true;
+      return waitedMs >= (this.#oomIds.has(id) ? oomVisibleMsMax : oomToldMsMax);
     } catch (error) {
       if (hasReason(error, 'NotFound')) return true;
       throw error;

@@ -283,7 +283,7 @@ test('CRI’s own events are used where the runtime has them', async () => {
 
 test('a death that containerd tells of is passed on once the status shows it, and out of memory with its reason', async () => {
   const messages = new Messages<Envelope>();
-  const kindOf: Readonly<Record<string, string>> = { a: 'container', box: 'sandbox' };
+  const kindOf: Readonly<Record<string, string>> = { a: 'container', b: 'container', box: 'sandbox' };
   const lookedUp: string[] = [];
   const services: FakeCriServices = {
     events: { subscribe: (_, context) => messages.read(context.signal) },
@@ -325,6 +325,27 @@ test('a death that containerd tells of is passed on once the status shows it, an
     cri.containers.set('a', { state: fakeStates.exited, reason: 'OOMKilled' });
     await whileTimeGoesOn(told);
     assert.deepEqual(await stopped, ['stopped a uid-1']);
+
+    const others = take(runtime.events(signal), 3);
+    cri.containers.set('b', { state: fakeStates.exited, reason: 'Error', exitCode: 137 });
+    task('/tasks/start', 'b');
+    exit('b', 'b');
+    let isOtherTold = false;
+    const otherTold = others.then(() => (isOtherTold = true));
+    const passTime = async (steps: number): Promise<void> => {
+      for (let i = 0; i < steps; i++) {
+        await clock.advance(10);
+        await settle();
+      }
+    };
+    while (!clock.pendingNames().includes('cri.events.exitVisible')) await settle();
+    await passTime(3);
+    task('/tasks/oom', 'b');
+    await passTime(30);
+    assert.equal(isOtherTold, false, 'why it was killed may be told after it was killed');
+    cri.containers.set('b', { state: fakeStates.exited, reason: 'OOMKilled', exitCode: 137 });
+    await whileTimeGoesOn(otherTold);
+    assert.deepEqual(await others, ['created b uid-1', 'started b uid-1', 'stopped b uid-1']);
     assert.deepEqual(lookedUp.slice(0, 1), ['k8s.io box']);
   });
 });
