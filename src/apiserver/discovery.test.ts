@@ -44,6 +44,8 @@ test('what is in discovery is as Kubernetes 1.34 has it, but only what is served
     'pods',
     'pods/attach',
     'pods/binding',
+    'pods/ephemeralcontainers',
+    'pods/eviction',
     'pods/exec',
     'pods/log',
     'pods/portforward',

@@ -202,6 +202,71 @@ test('a lease or an event is created by PUT if it is not there; a pod is not; a 
   await api.close();
 });
 
+test('an eviction tells the pod why it goes, and deletes it as its options say', async () => {
+  const api = await startApi();
+  await api.ok('POST', podsPath, podOf('web'));
+  await api.ok('POST', `${podsPath}/web/binding`, { metadata: { name: 'web' }, target: { name: 'n1' } });
+  const pod = await api.ok('GET', `${podsPath}/web`);
+  const evict = (options: object, name = 'web') =>
+    ({ apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name }, deleteOptions: options }) as const;
+  const path = `${podsPath}/web/eviction`;
+  assert.match(await api.fails('POST', path, evict({}, 'other')), /^400 BadRequest: name in URL does not match/);
+  assert.match(
+    await api.fails('POST', path, evict({ preconditions: { uid: 'x' } })),
+    /^409 Conflict: .*UID in the prec/,
+  );
+  assert.equal((await api.call('POST', path, evict({ dryRun: ['All'] }))).status, 201);
+  assert.deepEqual((await api.ok('GET', `${podsPath}/web`)).metadata, pod.metadata);
+  const resourceVersion = pod.metadata.resourceVersion;
+  const asked = evict({ gracePeriodSeconds: 7, preconditions: { uid: pod.metadata.uid, resourceVersion } });
+  const { status, json: answer } = await api.call('POST', path, asked);
+  assert.deepEqual([status, answer.status, answer.code], [201, 'Success', 201]);
+  const evicted = await api.ok('GET', `${podsPath}/web`);
+  assert.equal(evicted.metadata.deletionGracePeriodSeconds, 7);
+  assert.deepEqual(evicted.status.conditions.slice(1), [
+    {
+      type: 'DisruptionTarget',
+      status: 'True',
+      observedGeneration: 1,
+      lastProbeTime: null,
+      lastTransitionTime: '2026-01-01T00:00:00Z',
+      reason: 'EvictionByEvictionAPI',
+      message: 'Eviction API: evicting',
+    },
+  ]);
+  assert.match(await api.fails('POST', `${podsPath}/gone/eviction`, evict({}, 'gone')), /^404 NotFound/);
+  await api.close();
+});
+
+test('ephemeral containers are added to a pod, and never changed or taken away', async () => {
+  const api = await startApi();
+  await api.ok('POST', podsPath, podOf('web'));
+  const path = `${podsPath}/web/ephemeralcontainers`;
+  const merging = { headers: { 'content-type': 'application/strategic-merge-patch+json' } };
+  const withOne = (name: string, image: string) => ({
+    metadata: { labels: { ignored: 'no' } },
+    spec: { activeDeadlineSeconds: 5, ephemeralContainers: [{ name, image }] },
+  });
+  const added = (await api.call('PATCH', path, withOne('debug', 'busybox'), merging)).json;
+  assert.equal(added.metadata.generation, 2);
+  assert.equal(added.spec.activeDeadlineSeconds, undefined); // only what the subresource is for
+  const [debug] = added.spec.ephemeralContainers;
+  assert.deepEqual([debug.name, debug.imagePullPolicy, debug.terminationMessagePolicy], ['debug', 'Always', 'File']);
+  const two = (await api.call('PATCH', path, withOne('second', 'busybox:1'), merging)).json;
+  assert.equal(two.spec.ephemeralContainers.length, 2);
+  const without = { ...two, spec: { ...two.spec, ephemeralContainers: [debug] } };
+  assert.match(await api.fails('PUT', path, without), /existing ephemeral containers "second" may not be removed/);
+  const changed = withOne('debug', 'alpine');
+  assert.match(await api.fails('PATCH', path, changed, merging), /"debug" may not be changed/);
+  const same = withOne(added.spec.containers[0].name, 'busybox');
+  assert.match(await api.fails('PATCH', path, same, merging), /ephemeralContainers\[\d\]\.name: Duplicate value/);
+  assert.match(
+    await api.fails('PUT', `${podsPath}/web`, without),
+    /^422 Invalid: .*pod updates may not change fields/s,
+  );
+  await api.close();
+});
+
 test('binding sets the node once, with its condition, and answers with a Status', async () => {
   const api = await startApi();
   const pod = await api.ok('POST', podsPath, podOf('web'));

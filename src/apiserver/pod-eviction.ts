@@ -1,6 +1,6 @@
 /**
- * Evicting a pod: a DELETE that tells the pod why (`kubectl drain`). No kind here limits disruptions, so none is refused
- * for that. Upstream: `EvictionREST`.
+ * Evicting a pod: a DELETE that tells the pod why (`kubectl drain`). No kind here limits disruptions, so none is
+ * refused for that. Upstream: `EvictionREST`.
  */
 import type { Eviction, Pod, PodCondition } from '../api/gen/types.ts';
 import { formatTime } from '../api/time.ts';

@@ -21,6 +21,30 @@ async function waitingOf(world: KubeletWorld, name: string): Promise<string> {
   return `${waiting?.reason}: ${waiting?.message}`;
 }
 
+test('an ephemeral container joins a pod that runs, sees the processes of its target, and counts for nothing', async () => {
+  const world = await startKubeletWorld('ephemeral', { scripts: { ends: { exit: { afterMs: 500, exitCode: 3 } } } });
+  await world.create('p', { containers: [containerOf('c', 'run')] });
+  await world.clock.advance(2_000);
+  const before = await world.pod('p');
+  const spec = { ephemeralContainers: [{ ...containerOf('debug', 'ends'), targetContainerName: 'c' }] };
+  const ref = { namespace: 'default', name: 'p' };
+  await world.client.patch(
+    resources.pods,
+    { ...ref, subresource: 'ephemeralcontainers' },
+    { type: 'strategic', body: { spec } },
+    never,
+  );
+  await world.clock.advance(3_000);
+  const { status, metadata } = await world.pod('p');
+  const [debug] = status?.ephemeralContainerStatuses ?? [];
+  assert.equal(debug?.state?.terminated?.exitCode, 3);
+  assert.deepEqual([debug?.restartCount, debug?.ready], [0, false]);
+  assert.equal(`sim://${world.noted.configs.get('debug')?.targetId}`, status?.containerStatuses?.[0]?.containerID);
+  assert.deepEqual([status?.phase, status?.containerStatuses], ['Running', before.status?.containerStatuses]);
+  assert.deepEqual([metadata?.generation, status?.observedGeneration], [2, 2]);
+  await world.close();
+});
+
 test('the environment: literals, references, prefixes, the downward API, and expansion', async () => {
   const world = await startKubeletWorld('env');
   await addObjects(world);

@@ -103,10 +103,23 @@ function summary(given: Case): string[] {
     ...(actions.killPod ? ['kill pod'] : []),
     ...(actions.createSandbox ? [`sandbox ${actions.sandboxAttempt}`] : []),
     ...actions.kill.map(({ message, reason }) => `${reason}: ${message}`),
+    ...actions.startEphemeral.map((name) => `ephemeral ${name}`),
     ...actions.startInit.map((name) => `init ${name}`),
     ...actions.start.map((name) => `start ${name}`),
   ];
 }
+
+test('ephemeral containers start before all others, once, and not in a pod that ends', () => {
+  const ephemeralContainers = [{ name: 'e' }, { name: 'f' }];
+  const withThem = { ...spec, ephemeralContainers };
+  const cases: readonly (readonly [given: Case, expected: string[]])[] = [
+    [{ spec: withThem, containers: [running('a')] }, ['ephemeral e', 'ephemeral f', 'start b']],
+    [{ spec: withThem, containers: [...bothRun, exited('e', 1), running('f')] }, []],
+    [{ spec: { ...withThem, restartPolicy: 'Never' }, containers: [exited('a', 0), exited('b', 0)] }, ['kill pod']],
+    [{ spec: withThem, sandboxes: [] }, ['kill pod', 'sandbox 0', 'start a', 'start b']],
+  ];
+  for (const [given, expected] of cases) assert.deepEqual(summary(given), expected);
+});
 
 const never: PodSpec = { ...spec, restartPolicy: 'Never' };
 const onFailure: PodSpec = { ...spec, restartPolicy: 'OnFailure' };

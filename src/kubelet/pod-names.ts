@@ -11,8 +11,8 @@ import type {
 
 /**
  * `regular`: in spec.containers. `init`: runs once, before the next. `sidecar`: an init container with restartPolicy
- * Always, which runs along with the regular ones (upstream: restartable init container). `ephemeral`: added to a pod that
- * runs, to look into it; it runs once and counts for nothing.
+ * Always, which runs along with the regular ones (upstream: restartable init container). `ephemeral`: added to a pod
+ * that runs, to look into it; it runs once and counts for nothing.
  */
 export type ContainerKind = 'regular' | 'init' | 'sidecar' | 'ephemeral';
 

@@ -18,7 +18,7 @@ const safeSysctls: ReadonlyMap<string, SysctlNamespace> = new Map([
   ['net.ipv4.tcp_wmem', 'Net'],
 ]);
 
-/** With dots between its parts; of what is written with slashes, the dots stand for slashes. Upstream: `NormalizeName`. */
+/** With dots between its parts; in what is written with slashes, dots stand for slashes. Upstream: `NormalizeName`. */
 function normalName(name: string): string {
   const separator = /[./]/.exec(name)?.[0];
   if (separator !== '/') return name;

@@ -88,6 +88,7 @@ const mountRows: Record<string, Row<ContainerConfig>> = {
     ask: { mounts: [{ ...mount, propagation: 'bidirectional' }] },
     becomes: refused,
   },
+  targetContainerName: { ask: { targetId: 'a' }, becomes: refused },
   tty: { ask: { tty: true, stdin: true }, becomes: done },
 };
 
