@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PodStatus } from '../api/gen/types.ts';
+import { resources } from '../api/resources.ts';
 import { containerOf, startKubeletWorld } from '../../test/support/kubelet-world.ts';
 
+const never = new AbortController().signal;
 const crash = { exit: { afterMs: 5, exitCode: 3 } };
 
 function conditionsOf(status: PodStatus | undefined): string[] {
@@ -245,10 +247,21 @@ test('activeDeadlineSeconds ends the pod as Failed with DeadlineExceeded', async
   await world.close();
 });
 
+test('a label of the node counts as soon as it is there', async () => {
+  const world = await startKubeletWorld('label');
+  await world.clock.advance(2_000);
+  const body = { metadata: { labels: { disk: 'ssd' } } };
+  await world.client.patch(resources.nodes, { name: 'node-1' }, { type: 'merge', body }, never);
+  await world.create('p', { nodeSelector: { disk: 'ssd' } });
+  await world.clock.advance(2_000);
+  assert.equal(await world.row('p'), '1/1 Running 0');
+  await world.close();
+});
+
 test('a pod that does not fit the node is rejected', async () => {
   const world = await startKubeletWorld('rejected');
-  const resources = { requests: { cpu: '3' } };
-  await world.create('big', { containers: [{ name: 'c', image: 'busybox:1.29', resources }] });
+  const requests = { cpu: '3' };
+  await world.create('big', { containers: [{ name: 'c', image: 'busybox:1.29', resources: { requests } }] });
   await world.clock.advance(1_000);
   const { status } = await world.pod('big');
   const message = "Node didn't have enough resource: cpu, requested: 3000, used: 0, capacity: 2000";

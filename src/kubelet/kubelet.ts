@@ -1,4 +1,4 @@
-import type { Pod, PodStatus } from '../api/gen/types.ts';
+import type { Node, Pod, PodStatus } from '../api/gen/types.ts';
 import { quantityOf, quantityValue } from '../api/quantity.ts';
 import { resources } from '../api/resources.ts';
 import type { Clock } from '../base/clock.ts';
@@ -133,6 +133,7 @@ export class Kubelet {
   readonly #context: NodeContext;
   readonly #isAlone: boolean;
   readonly #pods: Informer<Pod>; // with mirrors of static pods; empty if alone
+  readonly #ownNode: Informer<Node>; // so that a label counts for the kubelet as soon as for the scheduler
   readonly #statics: StaticPodKeeper;
   readonly #statuses: StatusWriter;
   readonly #registration: NodeRegistration;
@@ -174,6 +175,14 @@ export class Kubelet {
     const fieldSelector = `spec.nodeName=${options.nodeName}`;
     this.#pods =
       deps.pods ?? new ListWatchInformer<Pod>({ client, type: resources.pods, fieldSelector, clock, entropy, log });
+    this.#ownNode = new ListWatchInformer<Node>({
+      client,
+      type: resources.nodes,
+      fieldSelector: `metadata.name=${options.nodeName}`,
+      clock,
+      entropy,
+      log,
+    });
     this.#pods.onChange((change) => this.#onPodChange(change));
     this.#statuses = new StatusWriter({ client, clock, log, podOf: (pod) => this.#statics.shownAs(pod) });
     this.#statics = this.#createStatics(deps.staticPods);
@@ -228,6 +237,7 @@ export class Kubelet {
       } else {
         scope.start((inner) => this.#registration.run(inner));
         scope.start((inner) => this.#lease().run(inner));
+        scope.start((inner) => this.#ownNode.run(inner));
       }
       this.#runtimeName = await this.#untilRuntimeAnswers(scope.signal);
       const prober = this.#createProber(scope.signal);
@@ -458,7 +468,8 @@ export class Kubelet {
       .filter(({ state }) => state.kind === 'syncing' || state.kind === 'terminating')
       .map((worker) => worker.pod)
       .filter((other) => podUidOf(other) !== podUidOf(pod) && !isTerminalPhase(other.status?.phase));
-    const refusal = refusalOf({ pod, others, allocatable: this.#context.allocatable, node: this.#registration.node });
+    const node = this.#ownNode.get('', this.#context.nodeName) ?? this.#registration.node;
+    const refusal = refusalOf({ pod, others, allocatable: this.#context.allocatable, node });
     if (refusal === undefined && pod.status?.startTime === undefined) {
       for (const message of unenforcedFieldsOf(pod, this.#context)) {
         this.#deps.recorder.event(podReference(pod), 'Warning', 'NotEnforced', message);
