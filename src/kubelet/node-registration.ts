@@ -168,18 +168,19 @@ export class NodeRegistration {
 
   async #update(signal: AbortSignal): Promise<void> {
     await this.#look(signal);
+    let isGone = false;
     for (let tries = 1; tries <= patchTriesMax; tries++) {
       try {
+        // Deleted under us: make it anew.
+        if (isGone) this.#node = await this.#createOrAdopt(newNode(this.#facts, this.#statusNow(undefined)), signal);
+        isGone = false;
         await this.#writeIfDue(signal);
         return;
       } catch (error) {
         if (signal.aborted || !(error instanceof StatusError)) throw error;
         const text = messageOf(error);
         if (tries === 1) this.#deps.log.warn('nodeStatusNotWritten', { node: this.#facts.nodeName, error: text });
-        if (hasReason(error, 'NotFound')) {
-          // Deleted under us: make it anew.
-          this.#node = await this.#createOrAdopt(newNode(this.#facts, this.#statusNow(undefined)), signal);
-        }
+        if (hasReason(error, 'NotFound')) isGone = true;
       }
     }
   }

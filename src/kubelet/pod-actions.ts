@@ -114,7 +114,8 @@ function actionsForNewSandbox(pod: Pod, runtimePod: RuntimePod, sandbox: Sandbox
     startInit: [],
     start: [],
   };
-  const hasRun = runtimePod.containers.length > 0;
+  // One that was made and never started has not run: the machine was off before it could.
+  const hasRun = runtimePod.containers.some(({ state }) => state !== 'created');
   if (!restartsOnFailure(pod) && sandbox.attempt !== 0 && hasRun) return { ...actions, createSandbox: false };
   const start = (pod.spec?.containers ?? [])
     .filter((container) => pod.spec?.restartPolicy !== 'OnFailure' || !hasSucceeded(container, runtimePod))

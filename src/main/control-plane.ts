@@ -1,5 +1,6 @@
 import { ApiServer } from '../apiserver/api-server.ts';
 import type { ApiServerDeps } from '../apiserver/api-server.ts';
+import type { HttpHandler } from '../base/http.ts';
 import type { Log } from '../base/log.ts';
 import type { TaskScope } from '../base/task-scope.ts';
 import type { ApiClient } from '../client/api-client.ts';
@@ -20,6 +21,8 @@ export interface ControlPlaneOptions {
   readonly signing?: ControllersDeps['signing'];
   /** `HOST:PORT` that clients reach the server at; asked at each request. */
   readonly serverAddress?: () => string;
+  /** What lies between the scheduler and the controllers and the server: for simulations. Default: nothing. */
+  readonly through?: (server: HttpHandler) => HttpHandler;
   /** Default: upstream's numbers. */
   readonly failover?: FailoverProfile;
 }
@@ -52,8 +55,10 @@ export async function startControlPlane(
     inProcessClient({ handle: server.handle, user: { name, groups } });
 
   const log: Log = deps.log;
-  const scheduling = clientOf('system:kube-scheduler', ['system:authenticated']);
-  const controlling = clientOf('system:kube-controller-manager', ['system:authenticated']);
+  const groups = ['system:authenticated'];
+  const handle = options.through?.(server.handle) ?? server.handle;
+  const scheduling = inProcessClient({ handle, user: { name: 'system:kube-scheduler', groups } });
+  const controlling = inProcessClient({ handle, user: { name: 'system:kube-controller-manager', groups } });
   const shared = new SharedInformers({ client: controlling, clock, entropy: entropy.fork('informers'), log });
   const scheduler = new Scheduler({
     client: scheduling,

@@ -52,6 +52,8 @@ export interface SimulatedClusterOptions {
   readonly store?: (clock: VirtualClock) => Store;
   /** What lies between a node and the server. Default: nothing. */
   readonly through?: (nodeName: string, server: HttpHandler, clock: VirtualClock) => HttpHandler;
+  /** What lies between scheduler and controllers and the server. Default: nothing. */
+  readonly controlThrough?: (server: HttpHandler, clock: VirtualClock) => HttpHandler;
   /** What may be on the clock in all of the run. Default 50,000,000. */
   readonly timersMax?: number;
   /** Called as each timer of the virtual clock fires. */
@@ -97,7 +99,7 @@ export async function settled<T>(clock: VirtualClock, promise: Promise<T>): Prom
  */
 export async function startSimulatedCluster(seed: string, options: SimulatedClusterOptions): Promise<SimulatedCluster> {
   const log = options.log ?? noLog;
-  const { onFire, timersMax } = options;
+  const { onFire, timersMax, controlThrough } = options;
   const clock = new VirtualClock({
     epochMs: Date.UTC(2026, 0, 1),
     ...(timersMax === undefined ? {} : { timersMax }),
@@ -122,7 +124,12 @@ export async function startSimulatedCluster(seed: string, options: SimulatedClus
         throw new StatusError('ServiceUnavailable', `no way to the server of node ${name}`);
       },
     },
-    { hostName: 'sim', rootCaPem: 'the certificate of the cluster', failover: options.failover ?? 'default' },
+    {
+      hostName: 'sim',
+      rootCaPem: 'the certificate of the cluster',
+      failover: options.failover ?? 'default',
+      ...(controlThrough === undefined ? {} : { through: (server) => controlThrough(server, clock) }),
+    },
   );
   const plane = await settled(clock, starting);
   const network = new SimNetwork(clock);

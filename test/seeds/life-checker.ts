@@ -6,6 +6,7 @@ import type { ProbeAttempt } from '../../src/kubelet/probes/prober.ts';
 
 /** What must hold at every moment of a run, whatever goes wrong. */
 export class LifeChecker {
+  readonly #isOneClock: boolean;
   readonly #running: () => readonly RuntimeContainerStatus[];
   #lastRevision = 0;
   readonly #restarts = new Map<string, number>(); // by pod uid and container; the highest seen
@@ -17,8 +18,15 @@ export class LifeChecker {
   readonly #before = new Map<string, Pod>(); // by pod uid; as last seen
   readonly #attempts = new Set<string>(); // `CONTAINER_ID OUTCOME` of readiness probes
 
-  constructor(running: () => readonly RuntimeContainerStatus[]) {
+  /** `isOneClock`: one kubelet with one clock says how pods are, so that times never go back. */
+  constructor(running: () => readonly RuntimeContainerStatus[], isOneClock = true) {
     this.#running = running;
+    this.#isOneClock = isOneClock;
+  }
+
+  /** The pod with this uid was in the API, and is there no more. */
+  isGone(uid: string): boolean {
+    return this.#gone.has(uid);
   }
 
   /** The pod of this name was told to go at once: its object need not wait for its containers. */
@@ -51,7 +59,8 @@ export class LifeChecker {
     }
     if (grace !== undefined) this.#graces.set(uid, grace);
     checkFlags(pod);
-    checkTimes(this.#before.get(uid), pod);
+    if (this.#isOneClock) checkTimes(this.#before.get(uid), pod);
+    if (isCollected(pod)) this.#forced.add(uid); // its node was given up: nobody waits for its containers
     this.#checkProbed(this.#before.get(uid), pod);
     this.#before.set(uid, pod);
     if (type !== 'DELETED') {
@@ -118,6 +127,12 @@ export class LifeChecker {
       invariant(!this.#terminal.has(uid), `container ${key} runs, but the phase of its pod says that it has ended`);
     }
   }
+}
+
+function isCollected({ status }: Pod): boolean {
+  return (
+    status?.conditions?.some(({ type, reason }) => type === 'DisruptionTarget' && reason === 'DeletionByPodGC') === true
+  );
 }
 
 /** Ready is what the containers of the very same object say. */

@@ -22,6 +22,7 @@ function verdictOn(patch: string): string | undefined {
     const applied = spawnSync('git', ['apply', '--recount', patch], options);
     if (applied.status !== 0) throw new Error(`${path.basename(patch)} does not apply: ${applied.stderr}`);
     const args = ['--import', 'tsx', 'test/seeds/run.ts', '--count', String(seedsMax)];
+    if (path.basename(patch).startsWith('cluster-')) args.push('--clusters', '--nodes', '6');
     const run = spawnSync(process.execPath, args, options);
     return run.status === 0 ? undefined : (run.stdout + run.stderr).trim().split('\n')[0];
   } finally {

@@ -1,9 +1,11 @@
 /**
  * `npm run sim -- --seed N`: one run, with what was armed. If it fails, one fault site after the other is disarmed, and
  * the smallest set that still fails is printed. `npm run sim -- --count N [--from M]`: many, stops at the first failure.
+ * With `--clusters` runs of several nodes, of up to `--nodes` (10).
  */
 import { parseArgs } from 'node:util';
 import { simVerbs } from '../../src/sim/sim-runtime.ts';
+import { runClusterSeed } from './clusters/run-cluster-seed.ts';
 import { runSeed } from './run-seed.ts';
 
 const { values } = parseArgs({
@@ -12,12 +14,20 @@ const { values } = parseArgs({
     count: { type: 'string' },
     from: { type: 'string', default: '0' },
     times: { type: 'boolean' },
+    clusters: { type: 'boolean' },
+    nodes: { type: 'string', default: '10' },
   },
 });
 
+const nodesMax = Number(values.nodes);
+
+function run(seed: string, disarmed: ReadonlySet<string>): Promise<object> {
+  return values.clusters === true ? runClusterSeed(seed, { disarmed, nodesMax }) : runSeed(seed, disarmed);
+}
+
 async function failureOf(seed: string, disarmed: ReadonlySet<string>): Promise<string | undefined> {
   try {
-    await runSeed(seed, disarmed);
+    await run(seed, disarmed);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -29,8 +39,9 @@ const sites = [
   'cri.startContainer.late',
   'cri.stopContainer.hung',
   'cri.pullImage.slow',
-  ...['kubelet', 'informer'].flatMap((client) =>
-    ['lostRequest', 'lostReply', 'expired', 'slow', 'watchBreaks'].map((what) => `api.${client}.${what}`),
+  'store.slow',
+  ...['kubelet', 'informer', 'control'].flatMap((client) =>
+    ['lostRequest', 'duplicated', 'lostReply', 'expired', 'slow', 'watchBreaks'].map((what) => `api.${client}.${what}`),
   ),
 ];
 
@@ -47,7 +58,7 @@ async function shrink(seed: string): Promise<void> {
 if (values.seed !== undefined) {
   const failure = await failureOf(values.seed, new Set());
   if (failure === undefined) {
-    console.log(await runSeed(values.seed));
+    console.log(await run(values.seed, new Set()));
   } else {
     console.log(`seed ${values.seed}: ${failure}`);
     await shrink(values.seed);

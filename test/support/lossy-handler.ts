@@ -6,8 +6,8 @@ import type { Faults } from '../../src/sim/faults.ts';
 const slowMs = 3_000;
 
 /**
- * The way from a client to the API server, on which requests and answers get lost, dawdle, and watches break off. The
- * server does what a request says also when its answer is lost.
+ * The way from a client to the API server, on which requests and answers get lost, double or dawdle, and watches break
+ * off. The server does what a request says also when its answer is lost.
  */
 export function lossyHandler(name: string, handle: HttpHandler, faults: Faults, clock: Clock): HttpHandler {
   const lost = (what: string): StatusError =>
@@ -18,10 +18,16 @@ export function lossyHandler(name: string, handle: HttpHandler, faults: Faults, 
       throw new StatusError('Expired', 'too old resource version'); // what the watch would go on from was compacted
     }
     if (faults.hit(`api.${name}.slow`)) await clock.sleep(slowMs, `api.${name}.slow`, signal);
+    // Somebody on the way sent it twice; the client gets the second answer.
+    if (isWrite(request.method) && faults.hit(`api.${name}.duplicated`)) await handle(request, signal);
     const response = await handle(request, signal);
     if (faults.hit(`api.${name}.lostReply`)) throw lost('answer');
     return breakable(response, () => faults.hit(`api.${name}.watchBreaks`));
   };
+}
+
+function isWrite(method: string): boolean {
+  return method !== 'GET';
 }
 
 function breakable(response: HttpResponse, breaks: () => boolean): HttpResponse {

@@ -97,7 +97,12 @@ export class JobSync {
     for (const uid of failures.notedUids) if (!tracked.has(uid)) failures.notedUids.delete(uid);
     const noted = [...newSucceeded, ...newFailed]
       .filter((pod) => !failures.notedUids.has(uidOf(pod)))
-      .map((pod) => ({ pod, atMs: endedAtMs(pod, nowWallMs), hasFailed: newFailed.includes(pod) }));
+      // By the clock of its node, which may be ahead: nothing has ended in the future.
+      .map((pod) => ({
+        pod,
+        atMs: Math.min(nowWallMs, endedAtMs(pod, nowWallMs)),
+        hasFailed: newFailed.includes(pod),
+      }));
     for (const { pod, atMs, hasFailed } of noted.sort((a, b) => a.atMs - b.atMs)) {
       failures.notedUids.add(uidOf(pod));
       failures.count = hasFailed ? failures.count + 1 : 0;

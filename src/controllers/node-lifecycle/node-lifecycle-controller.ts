@@ -49,8 +49,8 @@ export interface NodeLifecycleDeps extends ControllerDeps {
   /** Of `kube-node-lease`. */
   readonly leases: Informer<Lease>;
   /**
-   * Asks a node that was silent for too long, before it counts as lost: one that starves is not evicted. Default: it is not
-   * asked, as upstream. Must not throw but for its signal, and must have a time limit of its own.
+   * Asks a node that was silent for too long, before it counts as lost: one that starves is not evicted. Default: it is
+   * not asked, as upstream. Must not throw but for its signal, and must have a time limit of its own.
    */
   readonly isAlive?: (nodeName: string, signal: AbortSignal) => Promise<boolean>;
 }
@@ -329,13 +329,14 @@ class NodeLifecycle {
     this.#isHalted = true;
     this.#deps.log.warn('evictionsHalted', { nodes: nodes.length });
     for (const zone of this.#zones.values()) zone.halt();
-    for (const node of nodes) {
-      await this.#changeTaints(
-        node.metadata?.name ?? '',
-        (latest, now) => withEvictionTaint(latest, undefined, now),
-        signal,
-      );
-    }
+    // Those whose taint cannot be taken away now lose it in the next round.
+    const calm = async (node: Node): Promise<Node> => {
+      const none = (latest: Node, now: string): readonly Taint[] | undefined =>
+        withEvictionTaint(latest, undefined, now);
+      await this.#changeTaints(node.metadata?.name ?? '', none, signal);
+      return node;
+    };
+    await this.#forEach(nodes, calm, signal);
   }
 
   /** Whoever could not be heard while nobody could gets the whole grace period again. */

@@ -1,0 +1,88 @@
+import type { PodTemplateSpec } from '../../../src/api/gen/types.ts';
+import { resources } from '../../../src/api/resources.ts';
+import type { KubernetesObject, ResourceType } from '../../../src/api/resources.ts';
+
+export interface Workload {
+  readonly type: ResourceType<KubernetesObject>;
+  readonly name: string;
+  readonly object: KubernetesObject & { readonly spec: object };
+  /** How many pods there should be at once; `undefined`: it is no number that one sets. */
+  readonly replicas: number | undefined;
+  /** How many more there may be, while nothing is lost on the way of the controllers. */
+  readonly surge: number;
+}
+
+/** Ready as soon as it listens, 3 s after its start. */
+function template(app: string, command: string, rest: object = {}): PodTemplateSpec {
+  const probe = { httpGet: { path: '/', port: 8080 }, periodSeconds: 5 };
+  const probes =
+    command === 'serve' ? { readinessProbe: probe, livenessProbe: { ...probe, initialDelaySeconds: 5 } } : {};
+  const requests = { cpu: '100m' };
+  return {
+    metadata: { labels: { app } },
+    spec: {
+      terminationGracePeriodSeconds: 5,
+      containers: [{ name: 'main', image: 'busybox:1.29', command: [command], resources: { requests }, ...probes }],
+      ...rest,
+    },
+  };
+}
+
+/** One of each kind that makes pods. */
+export function workloadsFor(nodeCount: number): readonly Workload[] {
+  const many = Math.max(3, nodeCount);
+  const labels = (app: string) => ({ matchLabels: { app } });
+  return [
+    {
+      // The types of kinds differ in what they hold, which nobody looks at here.
+      type: resources.replicationcontrollers as ResourceType as ResourceType<KubernetesObject>,
+      name: 'rc',
+      replicas: many,
+      surge: 0,
+      object: {
+        metadata: { name: 'rc' },
+        spec: { replicas: many, selector: { app: 'rc' }, template: template('rc', 'serve') },
+      },
+    },
+    {
+      type: resources.deployments as ResourceType as ResourceType<KubernetesObject>,
+      name: 'deploy',
+      replicas: 3,
+      surge: 1,
+      object: {
+        metadata: { name: 'deploy' },
+        spec: {
+          replicas: 3,
+          strategy: { rollingUpdate: { maxSurge: 1, maxUnavailable: 1 } },
+          selector: labels('deploy'),
+          template: template('deploy', 'serve'),
+        },
+      },
+    },
+    {
+      type: resources.jobs as ResourceType as ResourceType<KubernetesObject>,
+      name: 'job',
+      replicas: undefined,
+      surge: 0,
+      object: {
+        metadata: { name: 'job' },
+        spec: {
+          completions: 5,
+          parallelism: 2,
+          backoffLimit: 50,
+          template: template('job', 'brief', { restartPolicy: 'Never' }),
+        },
+      },
+    },
+    {
+      type: resources.daemonsets as ResourceType as ResourceType<KubernetesObject>,
+      name: 'daemons',
+      replicas: undefined,
+      surge: 0,
+      object: {
+        metadata: { name: 'daemons' },
+        spec: { selector: labels('daemons'), template: template('daemons', 'idle') },
+      },
+    },
+  ];
+}
