@@ -380,7 +380,6 @@ export class Kubelet {
       pods: () => this.#ownPods(),
       start: (pod) => this.#startWorker(pod),
       end: (podUid) => this.#workers.get(podUid)?.remove(),
-      onChange: () => this.#houseAlarm.ring(),
     });
   }
 

@@ -23,8 +23,6 @@ export interface StaticPodKeeperDeps {
   /** Begins the work on a pod, which `end` ends; then `onEnded` is to be called. */
   readonly start: (pod: Pod) => void;
   readonly end: (podUid: string) => void;
-  /** Other pods are wanted than before. */
-  readonly onChange: () => void;
 }
 
 /** All that is different about static pods: which of them run on this node, and what shows them in the API. */
@@ -91,7 +89,7 @@ export class StaticPodKeeper {
 
   /** Starts and ends pods until the wanted ones run. Of two with one name the older one ends first. */
   #follow(): void {
-    const { pods, start, end, onChange } = this.#deps;
+    const { pods, start, end } = this.#deps;
     const wanted = new Map(this.#wanted?.list().map((pod) => [podUidOf(pod), pod]));
     const taken = new Set<string>(); // names
     for (const pod of pods()) {
@@ -101,7 +99,6 @@ export class StaticPodKeeper {
     }
     for (const pod of wanted.values()) if (!taken.has(podKeyOf(pod))) start(pod);
     this.#pokeMirrors();
-    onChange();
   }
 
   #pokeMirrors(): void {
