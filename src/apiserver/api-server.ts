@@ -22,7 +22,16 @@ import { TaskScope } from '../base/task-scope.ts';
 import type { Store } from '../store/store.ts';
 import { TokenAuthenticator, bearerToken } from './authenticate-token.ts';
 import { AuthenticationRequests } from './authentication-requests.ts';
-import { forbidPath, forbidResource, isBootstrapRequest, isPublicPath, isTrusted, unauthorized } from './authorize.ts';
+import { NodeAuthorizer } from './authorize-node.ts';
+import {
+  forbidPath,
+  forbidResource,
+  isBootstrapRequest,
+  isPublicPath,
+  isTrusted,
+  nodeNameOf,
+  unauthorized,
+} from './authorize.ts';
 import { createSystemObjects } from './bootstrap.ts';
 import { runCompaction } from './compaction.ts';
 import { ObjectCreator } from './create-object.ts';
@@ -39,6 +48,7 @@ import { BodyReader } from './request-body.ts';
 import type { YamlCodec } from './request-body.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { ResourceRequests, verbOf } from './resource-requests.ts';
+import type { RequestVerb } from './resource-requests.ts';
 import { errorResponse, noSuchPath, wrongMethod } from './respond.ts';
 import { answerReview } from './review-requests.ts';
 import { Router } from './route.ts';
@@ -90,6 +100,7 @@ export class ApiServer {
   readonly #paths: PathRequests;
   readonly #authenticator: TokenAuthenticator;
   readonly #authentication: AuthenticationRequests;
+  readonly #nodeAuthorizer: NodeAuthorizer;
   readonly #metrics: RequestMetrics;
   readonly #whenReady: Promise<void>;
   #markReady: () => void = () => {};
@@ -121,6 +132,7 @@ export class ApiServer {
       secrets: this.#servedOf(resources.secrets).registry,
       nodes: this.#servedOf(resources.nodes).registry,
     };
+    this.#nodeAuthorizer = new NodeAuthorizer(registries);
     this.#authenticator = new TokenAuthenticator({ ...deps, registries });
     const authenticating = { ...deps, registries, authenticator: this.#authenticator, reader: this.#reader };
     this.#authentication = new AuthenticationRequests(authenticating);
@@ -279,15 +291,24 @@ export class ApiServer {
       return review;
     }
     if (verb === undefined) throw wrongMethod();
-    const mayAlways =
-      (route.type === resources.selfsubjectreviews && verb === 'create') || isBootstrapRequest(user, verb, route);
-    if (!isTrusted(user) && !mayAlways) {
-      throw forbidResource(user, verb, route);
-    }
+    this.#authorize(request, user, route, verb);
     if (!this.#wasReady) throw starting();
     const isToken = route.type === resources.serviceaccounts && route.subresource === 'token';
     if (isToken || authenticationReviews.has(route.type)) return this.#authenticate(request, user, route, verb, signal);
     return this.#objects.handle(request.user === user ? request : { ...request, user }, route, verb, signal);
+  }
+
+  /** Throws `Forbidden` if the user may not do this. */
+  #authorize(request: HttpRequest, user: UserInfo, route: ResourceRoute, verb: RequestVerb): void {
+    if (isTrusted(user)) return;
+    const node = nodeNameOf(user);
+    if (node !== undefined) {
+      const verdict = this.#nodeAuthorizer.judge(node, verb, route, request);
+      if (!verdict.allowed) throw forbidResource(user, verb, route, verdict.reason);
+      return;
+    }
+    if (route.type === resources.selfsubjectreviews && verb === 'create') return;
+    if (!isBootstrapRequest(user, verb, route)) throw forbidResource(user, verb, route);
   }
 
   #authenticate(

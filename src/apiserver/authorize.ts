@@ -1,5 +1,5 @@
 /**
- * Who may do what. Masters and our own components may do everything; every other authenticated user may only look at
+ * Who may do what. Masters and our own components may do everything, a node what its kubelet does (`authorize-node.ts`); every other authenticated user may only look at
  * discovery, health and versions, and ask what he may do. Rules per user (RBAC) are not served.
  */
 import { bootstrappersGroup } from '../api/bootstrap-token.ts';
@@ -17,7 +17,7 @@ const trustedNames: ReadonlySet<string> = new Set([
 
 /** May do everything. */
 export function isTrusted(user: UserInfo): boolean {
-  return trustedNames.has(user.name) || user.groups.includes('system:masters') || nodeNameOf(user) !== undefined;
+  return trustedNames.has(user.name) || user.groups.includes('system:masters');
 }
 
 const nodePrefix = 'system:node:';
@@ -61,12 +61,12 @@ export function forbidPath(user: UserInfo, method: string, path: string): Status
   });
 }
 
-export function forbidResource(user: UserInfo, verb: string, route: ResourceRoute): StatusError {
+export function forbidResource(user: UserInfo, verb: string, route: ResourceRoute, reason = ''): StatusError {
   const { type, namespace, name, subresource } = route;
   const resource = subresource === '' ? type.resource : `${type.resource}/${subresource}`;
   const scope = namespace === '' ? 'at the cluster scope' : `in the namespace "${namespace}"`;
   const what = `User "${user.name}" cannot ${verb} resource "${resource}" in API group "${type.group}" ${scope}`;
-  return forbidden(type, name, what);
+  return forbidden(type, name, reason === '' ? what : `${what}: ${reason}`);
 }
 
 export function unauthorized(): StatusError {

@@ -534,6 +534,10 @@ test('a node makes mirrors of its own static pods only, and touches no pod of an
     ],
   );
   await api.ok('DELETE', `${podsPath}/m?gracePeriodSeconds=0`, undefined, as);
-  await api.ok('GET', `${podsPath}/other`, undefined, as);
+  const denied = 'User "system:node:n1" cannot get resource "pods" in API group "" in the namespace "default"';
+  assert.equal(
+    await api.fails('GET', `${podsPath}/other`, undefined, as),
+    `${head}${denied}: no relationship found between node 'n1' and this object`,
+  );
   await api.close();
 });

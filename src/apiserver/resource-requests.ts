@@ -11,6 +11,7 @@ import type { Entropy } from '../base/entropy.ts';
 import type { HttpRequest, HttpResponse, UserInfo } from '../base/http.ts';
 import { StatusError, hasReason } from '../base/status-error.ts';
 import type { Store } from '../store/store.ts';
+import { newObjectProblem } from './authorize-node.ts';
 import { nodeNameOf } from './authorize.ts';
 import { changeObject, matchTarget } from './change-object.ts';
 import type { Part } from './change-object.ts';
@@ -34,7 +35,7 @@ import type { ListQuery } from './query-options.ts';
 import type { BodyReader, YamlCodec } from './request-body.ts';
 import { jsonObjects, representationOf } from './representation.ts';
 import type { Representation } from './representation.ts';
-import { jsonResponse, noSuchPath, notFound, warningHeader, wrongMethod } from './respond.ts';
+import { forbidden, jsonResponse, noSuchPath, notFound, warningHeader, wrongMethod } from './respond.ts';
 import type { ResourceRoute } from './route.ts';
 import { changeScale } from './scale.ts';
 import { scaleOfServed } from './served.ts';
@@ -305,6 +306,7 @@ export class ResourceRequests {
     this.#accepted(request); // before anything is written
     const { object, warnings } = this.#deps.reader.readObject(route.type, request, fieldValidation);
     if (route.type === resources.certificatesigningrequests) fillRequester(object, request.user);
+    checkNewOfNode(route.type, object, request.user);
     const stored = await this.#deps.creator.create(served, route.namespace, object, { dryRun, signal });
     return this.#answer(request, served, stored, 201, warnings);
   }
@@ -444,6 +446,14 @@ export class ResourceRequests {
     await bindPod(pods, target, binding, this.#deps.clock.wallMs(), { dryRun, signal });
     return jsonResponse(201, JSON.stringify({ ...successStatus(), code: 201 }));
   }
+}
+
+/** A node makes no Node and no lease but its own. */
+function checkNewOfNode(type: ResourceType, { metadata }: FullObject, user: UserInfo | undefined): void {
+  const node = user === undefined ? undefined : nodeNameOf(user);
+  const name = metadata.name ?? '';
+  const problem = node === undefined ? undefined : newObjectProblem(node, type, name);
+  if (problem !== undefined) throw forbidden(type, name, problem);
 }
 
 /** A signing request says who asks: whatever the client wrote there. Upstream: `csrStrategy.PrepareForCreate`. */

@@ -1,3 +1,4 @@
+import { clusterSettingsRef } from '../api/cluster-settings.ts';
 import type { ConfigMap } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
 import type { Clock } from '../base/clock.ts';
@@ -27,8 +28,6 @@ export function fixedHeartbeat(heartbeat: Heartbeat): HeartbeatSource {
   return { current: () => heartbeat, onChange() {} };
 }
 
-/** The config map by which the control plane tells nodes what it expects of them. */
-export const clusterSettingsRef = { namespace: 'kube-system', name: 'livelet-cluster' } as const;
 const renewKey = 'nodeLeaseRenewMs';
 const durationKey = 'nodeLeaseDurationSeconds';
 const renewMsMin = 100; // no typing error makes a node busy with nothing else

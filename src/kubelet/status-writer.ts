@@ -178,8 +178,8 @@ export class StatusWriter {
         this.#amendEntry(uid, { answered: answer });
         if (statusPatch(answer.status ?? {}, step.status) !== undefined) return; // the server saw it otherwise
       } catch (error) {
-        // Gone, or another pod of the same name: the informer will tell.
-        if (hasReason(error, 'NotFound', 'Conflict')) return;
+        // Gone, or another pod of the same name, maybe of another node: the informer will tell.
+        if (hasReason(error, 'NotFound', 'Conflict', 'Forbidden')) return;
         this.#amendEntry(uid, { isUncertain: true });
         throw error;
       }

@@ -1,5 +1,6 @@
 import { defaultEvictionSeconds } from '../api/admission.ts';
 import type { EvictionSeconds } from '../api/admission.ts';
+import { clusterSettingsRef } from '../api/cluster-settings.ts';
 import type { ConfigMap } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
 import { backoffMs } from '../base/backoff.ts';
@@ -8,7 +9,7 @@ import { StatusError, hasReason } from '../base/status-error.ts';
 import { withDeadline } from '../base/with-deadline.ts';
 import type { ApiServerDeps } from '../apiserver/api-server.ts';
 import type { Client } from '../client/client.ts';
-import { clusterSettingsRef, defaultHeartbeat, heartbeatData } from '../client/heartbeat.ts';
+import { defaultHeartbeat, heartbeatData } from '../client/heartbeat.ts';
 import type { Heartbeat } from '../client/heartbeat.ts';
 import { nodeLifecycleDefaults } from '../controllers/node-lifecycle/node-lifecycle-controller.ts';
 import type {

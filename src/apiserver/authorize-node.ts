@@ -1,0 +1,190 @@
+/**
+ * What a node may do: what its own kubelet does, and no more. It reads the secrets and config maps of its own pods
+ * only. Upstream: the node authorizer, with the rules of `NodeRules`; about pods see also `node-restriction.ts`.
+ */
+import { clusterSettingsRef } from '../api/cluster-settings.ts';
+import { parseFieldSelector } from '../api/field-selector.ts';
+import type { Container, Pod } from '../api/gen/types.ts';
+import { resources } from '../api/resources.ts';
+import type { ResourceType } from '../api/resources.ts';
+import type { HttpRequest } from '../base/http.ts';
+import { StatusError } from '../base/status-error.ts';
+import type { Registry } from './registry.ts';
+import type { ResourceRoute } from './route.ts';
+
+export interface NodeAuthorizerDeps {
+  readonly pods: Registry;
+}
+
+/** `reason` empty: nothing more is to be said. */
+export type NodeVerdict = { readonly allowed: true } | { readonly allowed: false; readonly reason: string };
+
+const allowed: NodeVerdict = { allowed: true };
+const reading: readonly string[] = ['get', 'list', 'watch'];
+const leaseNamespace = 'kube-node-lease';
+const foundMax = 20_000;
+
+export class NodeAuthorizer {
+  readonly #pods: Registry;
+  /** By node, kind, namespace and name: the pod that was last found to need the object. The oldest first. */
+  readonly #found = new Map<string, string>();
+
+  constructor({ pods }: NodeAuthorizerDeps) {
+    this.#pods = pods;
+  }
+
+  /** Of a node's request for an object. */
+  judge(node: string, verb: string, route: ResourceRoute, request: HttpRequest): NodeVerdict {
+    const { type, subresource } = route;
+    switch (type) {
+      case resources.nodes:
+        return judgeNodes(node, verb, route, request);
+      case resources.pods:
+        return this.#judgePods(node, verb, route, request);
+      case resources.leases:
+        return judgeLeases(node, verb, route);
+      case resources.secrets:
+      case resources.configmaps:
+        return this.#judgeReferred(node, verb, route, request);
+      case resources.events:
+      case resources.eventsV1:
+        return verdict(subresource === '' && ['create', 'patch', 'update'].includes(verb), '');
+      case resources.serviceaccounts:
+        return verdict(subresource === 'token' && verb === 'create', ''); // for which pods: `checkNodeToken`
+      case resources.certificatesigningrequests:
+        return verdict(subresource === '' && ['create', ...reading].includes(verb), '');
+      case resources.tokenreviews:
+      case resources.selfsubjectreviews:
+        return verdict(verb === 'create', '');
+      default:
+        return refused('');
+    }
+  }
+
+  #judgePods(node: string, verb: string, route: ResourceRoute, request: HttpRequest): NodeVerdict {
+    if (verb === 'list' || verb === 'watch') {
+      const isScoped = exactField(route, request, 'spec.nodeName') === node;
+      return verdict(isScoped, 'can only list/watch pods with spec.nodeName field selector');
+    }
+    if (verb !== 'get' || route.subresource === 'status' || route.subresource !== '') return allowed; // see below
+    const { cache } = this.#pods;
+    // It comes from the registry of pods. One that is not there is answered with 404.
+    const pod = cache.get(this.#pods.key(route.namespace, route.name))?.object as Pod | undefined;
+    return verdict(pod === undefined || pod.spec?.nodeName === node, unrelated(node));
+  }
+
+  #judgeReferred(node: string, verb: string, route: ResourceRoute, request: HttpRequest): NodeVerdict {
+    if (!reading.includes(verb)) return refused('can only read resources of this type');
+    if (route.subresource !== '') return refused('cannot read subresource');
+    if (route.namespace === '') return refused('can only read namespaced object of this type');
+    const name = route.name === '' ? exactField(route, request, 'metadata.name') : route.name;
+    if (name === undefined || name === '') return refused('No Object name found');
+    const { namespace } = route;
+    const isSettings = namespace === clusterSettingsRef.namespace && name === clusterSettingsRef.name;
+    if (route.type === resources.configmaps && isSettings) return allowed;
+    return verdict(this.#isNeeded(node, route, name), unrelated(node));
+  }
+
+  /** Whether a pod of this node refers to the object. */
+  #isNeeded(node: string, { type, namespace }: ResourceRoute, name: string): boolean {
+    const { cache } = this.#pods;
+    const key = `${node} ${type.resource} ${namespace} ${name}`;
+    const kind = type === resources.secrets ? 'secret' : 'configMap';
+    const needs = (pod: Pod): boolean => pod.spec?.nodeName === node && refersTo(pod, kind, name);
+    const known = cache.get(this.#found.get(key) ?? '');
+    // All of these come from the registry of pods.
+    if (known !== undefined && needs(known.object as Pod)) return true;
+    this.#found.delete(key);
+    const found = cache.items(this.#pods.prefixOf(namespace)).find(({ object }) => needs(object as Pod)); // see above
+    if (found === undefined) return false;
+    this.#found.set(key, found.key);
+    const [oldest] = this.#found.keys();
+    if (this.#found.size > foundMax && oldest !== undefined) this.#found.delete(oldest);
+    return true;
+  }
+}
+
+function verdict(isAllowed: boolean, reason: string): NodeVerdict {
+  return isAllowed ? allowed : refused(reason);
+}
+
+function refused(reason: string): NodeVerdict {
+  return { allowed: false, reason };
+}
+
+function unrelated(node: string): string {
+  return `no relationship found between node '${node}' and this object`;
+}
+
+/** Upstream: `authorizeNode`, and the part of NodeRestriction about nodes. */
+function judgeNodes(node: string, verb: string, route: ResourceRoute, request: HttpRequest): NodeVerdict {
+  const { name, subresource } = route;
+  if (verb === 'list' || verb === 'watch') {
+    const isScoped = exactField(route, request, 'metadata.name') === node;
+    return verdict(isScoped, `node '${node}' cannot read all nodes, only its own Node object`);
+  }
+  if (verb === 'get' && subresource === '') {
+    return verdict(name === node, `node '${node}' cannot read '${name}', only its own Node object`);
+  }
+  if (verb === 'create' && name === '') return allowed; // of which name: `newObjectProblem`
+  const isWrite = (verb === 'update' || verb === 'patch') && (subresource === '' || subresource === 'status');
+  if (!isWrite) return refused('');
+  return verdict(name === node, `node ${JSON.stringify(node)} is not allowed to modify node ${JSON.stringify(name)}`);
+}
+
+/** Why this node may not make an object of this name; `undefined`: it may. Upstream: `NodeRestriction`. */
+export function newObjectProblem(node: string, type: ResourceType, name: string): string | undefined {
+  if (name === node) return undefined;
+  if (type === resources.leases) return otherLease;
+  if (type !== resources.nodes) return undefined;
+  return `node ${JSON.stringify(node)} is not allowed to modify node ${JSON.stringify(name)}`;
+}
+
+const otherLease = 'can only access node lease with the same name as the requesting node';
+
+/** Upstream: `authorizeLease`. */
+function judgeLeases(node: string, verb: string, { namespace, name, subresource }: ResourceRoute): NodeVerdict {
+  if (!['get', 'create', 'update', 'patch', 'delete'].includes(verb) || subresource !== '') {
+    return refused('can only get, create, update, patch, or delete a node lease');
+  }
+  if (namespace !== leaseNamespace)
+    return refused(`can only access leases in the "${leaseNamespace}" system namespace`);
+  return verdict(verb === 'create' || name === node, otherLease); // of which name: `newObjectProblem`
+}
+
+/** The value that the field selector of a list or watch asks of `field`. */
+function exactField({ type, name }: ResourceRoute, { query }: HttpRequest, field: string): string | undefined {
+  if (name !== '' && field === 'metadata.name') return name;
+  try {
+    return parseFieldSelector(type, query.get('fieldSelector') ?? '').exactValueOf(field);
+  } catch (error) {
+    if (error instanceof StatusError) return undefined; // it does not ask for it
+    throw error;
+  }
+}
+
+/** Whether something in the pod's description names the secret or config map. */
+function refersTo({ spec }: Pod, kind: 'secret' | 'configMap', name: string): boolean {
+  if (spec === undefined) return false;
+  const containers: readonly Container[] = [
+    ...(spec.initContainers ?? []),
+    ...spec.containers,
+    // They have the fields of containers.
+    ...((spec.ephemeralContainers ?? []) as readonly Container[]),
+  ];
+  const [from, key] =
+    kind === 'secret' ? (['secretRef', 'secretKeyRef'] as const) : (['configMapRef', 'configMapKeyRef'] as const);
+  return (
+    containers.some(
+      ({ env, envFrom }) =>
+        env?.some(({ valueFrom }) => valueFrom?.[key]?.name === name) === true ||
+        envFrom?.some((source) => source[from]?.name === name) === true,
+    ) ||
+    spec.volumes?.some(
+      ({ secret, configMap, projected }) =>
+        (kind === 'secret' ? secret?.secretName : configMap?.name) === name ||
+        projected?.sources?.some((source) => source[kind]?.name === name) === true,
+    ) === true ||
+    (kind === 'secret' && spec.imagePullSecrets?.some((secret) => secret.name === name) === true)
+  );
+}
