@@ -4,7 +4,6 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +11,7 @@ import { noLog } from '../../src/base/log.ts';
 import { ProcessRuntime } from '../../src/cri/process/process-runtime.ts';
 import { HostClock } from '../../src/host/host-clock.ts';
 import { HostEntropy } from '../../src/host/host-entropy.ts';
+import { scratchRoot } from '../support/scratch.ts';
 import { processesWith } from './processes-with.ts';
 
 const endMsMax = 5_000; // for the kernel, or the guardian, to end what is left
@@ -28,7 +28,7 @@ function open(directory: string, isolation: Way): Promise<ProcessRuntime> {
 
 async function isPossible(way: Way): Promise<boolean> {
   if (way === 'root' && process.getuid?.() !== 0) return false;
-  const directory = await fsp.mkdtemp(path.join(os.tmpdir(), 'livelet-crash-'));
+  const directory = await fsp.mkdtemp(path.join(scratchRoot, 'livelet-crash-'));
   try {
     await (await open(directory, way)).close();
     return true;
@@ -42,7 +42,7 @@ async function isPossible(way: Way): Promise<boolean> {
 for (const [index, way] of (['root', 'user', 'none'] as const).entries()) {
   const skip = process.platform !== 'linux' || !(await isPossible(way));
   test(`SIGKILL of livelet ends its containers, isolated by: ${way}`, { skip, timeout: 30_000 }, async () => {
-    const directory = await fsp.mkdtemp(path.join(os.tmpdir(), 'livelet-crash-'));
+    const directory = await fsp.mkdtemp(path.join(scratchRoot, 'livelet-crash-'));
     const mark = `6${process.pid}.${index}5`; // a duration that nobody else sleeps for
     try {
       const args = ['--import', 'tsx', 'test/contract/process-crash-child.ts', directory, way, mark];

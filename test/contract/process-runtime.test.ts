@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { noLog } from '../../src/base/log.ts';
 import { ProcessRuntime } from '../../src/cri/process/process-runtime.ts';
 import { HostClock } from '../../src/host/host-clock.ts';
 import { HostEntropy } from '../../src/host/host-entropy.ts';
+import { scratchRoot } from '../support/scratch.ts';
 import { processSuite, type OpenProcessRuntime } from './process-suite.ts';
 import { suitePort } from './runtime-bench.ts';
 import { runtimeSuite } from './runtime-suite.ts';
@@ -21,7 +21,7 @@ const echoServer = `require("net").createServer({ allowHalfOpen: true }, (socket
 /** Opens a runtime in a temporary directory of its own, isolated in exactly this way. */
 function opener(way: Way, network?: 'namespace'): OpenProcessRuntime {
   return async (overrides = {}) => {
-    const directory = overrides.directory ?? (await fsp.mkdtemp(path.join(os.tmpdir(), 'livelet-runtime-')));
+    const directory = overrides.directory ?? (await fsp.mkdtemp(path.join(scratchRoot, 'livelet-runtime-')));
     const runtime = await ProcessRuntime.open(
       { clock: new HostClock(), entropy: new HostEntropy(), log: overrides.log ?? noLog },
       {

@@ -29,8 +29,6 @@ import { identityOptions } from './start-script.ts';
 import { spawnOnTerminal, terminalVariables, type Program, type SpawnedProcess } from './terminal.ts';
 import { within } from './within.ts';
 
-const execDrainMsMax = 100; // as in NamespaceLauncher
-
 export interface GroupLauncherOptions {
   readonly directory: string;
   /** Why there are no namespaces. */
@@ -100,8 +98,7 @@ export class GroupLauncher implements Launcher {
       const exitCode = await exited;
       signal.throwIfAborted();
       if (!inTime) return { kind: 'timedOut' };
-      const drained = Promise.all([stdout.ended, stderr.ended]);
-      await within(this.#clock, execDrainMsMax, 'cri.process.execDrain', drained);
+      await Promise.all([stdout.drained(this.#clock), stderr.drained(this.#clock)]);
       return { kind: 'exited', exitCode, stdout: stdout.bytes(), stderr: stderr.bytes() };
     } finally {
       signal.removeEventListener('abort', kill);

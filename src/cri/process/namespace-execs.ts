@@ -11,7 +11,6 @@ import { identityPrefix, type ScriptMode } from './start-script.ts';
 import { terminalVariables } from './terminal.ts';
 import { within } from './within.ts';
 
-const drainMsMax = 100; // after an exec ended: what it left behind may keep its output open
 const killMsMax = 1_000; // for the end of a killed exec to be reported
 
 export interface NamespaceExecsDeps {
@@ -125,7 +124,7 @@ export class NamespaceExecs {
         signal.throwIfAborted();
         return { kind: 'timedOut' };
       }
-      await within(clock, drainMsMax, 'cri.process.execDrain', Promise.all([stdout.ended, stderr.ended]));
+      await Promise.all([stdout.drained(clock), stderr.drained(clock)]);
       return { kind: 'exited', exitCode: code, stdout: stdout.bytes(), stderr: stderr.bytes() };
     } finally {
       out.stream.destroy();

@@ -31,7 +31,7 @@ import { findShellTools, systemPath } from './shell-tools.ts';
 import type { ScriptMode, ShellTools } from './start-script.ts';
 import { within } from './within.ts';
 
-const helloMsMax = 2_000; // usually 10 ms
+const helloMsMax = 10_000; // usually 10 ms; one that cannot work ends, and is not waited for
 const startMsMax = 10_000; // usually 5 ms; set-up that takes longer has failed in a way that nobody could report
 const exitCheckMs = 2_000; // after SIGKILL: time for the container's own shell to report the end
 
