@@ -64,6 +64,16 @@ test('a terminal phase is withheld while containers may run, and never left', ()
   assert.equal(statusToWrite(ended, { phase: 'Running' }, true).phase, 'Succeeded');
 });
 
+test('a static pod that runs once more leaves the terminal phase of its mirror', () => {
+  const mirror: Pod = {
+    metadata: { annotations: { 'kubernetes.io/config.mirror': 'hash' } },
+    status: { phase: 'Succeeded' },
+  };
+  assert.equal(statusToWrite(mirror, { phase: 'Running' }, true).phase, 'Running');
+  assert.equal(statusToWrite(mirror, { phase: 'Failed' }, true).phase, 'Succeeded');
+  assert.equal(statusToWrite(mirror, { phase: 'Failed' }, false).phase, 'Failed');
+});
+
 test('statuses are the same whatever the order of keys and the times of conditions', () => {
   assert.ok(sameValue({ a: 1, b: [1, { c: null }] }, { b: [1, {}], a: 1 }));
   assert.ok(!sameValue({ a: [1, 2] }, { a: [2, 1] }));

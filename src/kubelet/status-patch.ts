@@ -1,18 +1,21 @@
 import type { Pod, PodCondition, PodStatus } from '../api/gen/types.ts';
 import { isTerminalPhase } from './pod-names.ts';
+import { isMirrorPod } from './static-pod.ts';
 import { isOwnCondition } from './pod-conditions.ts';
 
 /**
  * What is to be in the API, from what the kubelet computed. A terminal phase is withheld while containers may still
- * run, and is never left again; with it the pod is not ready. Upstream: `mergePodStatus`.
+ * run, and is never left again, but by a static pod that is run once more; with it the pod is not ready. Upstream:
+ * `mergePodStatus`.
  */
 export function statusToWrite(pod: Pod, computed: PodStatus, mayHaveRunning: boolean): PodStatus {
   const inApi = pod.status ?? {};
   const own = (computed.conditions ?? []).filter(isOwnCondition).map((condition) => notOlder(condition, inApi));
   const foreign = (inApi.conditions ?? []).filter((condition) => !own.some(({ type }) => type === condition.type));
   let merged: PodStatus = { ...computed, conditions: [...foreign, ...own] };
-  if (isTerminalPhase(inApi.phase) && inApi.phase !== undefined) merged = { ...merged, phase: inApi.phase };
-  if (!isTerminalPhase(merged.phase) || isTerminalPhase(inApi.phase)) return merged;
+  const isOver = isTerminalPhase(inApi.phase) && !isMirrorPod(pod);
+  if (isOver && inApi.phase !== undefined) merged = { ...merged, phase: inApi.phase };
+  if (!isTerminalPhase(merged.phase) || isOver) return merged;
   if (!mayHaveRunning) return merged;
   const { reason: _reason, message: _message, ...rest } = merged;
   return {
