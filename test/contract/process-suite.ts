@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { setMaxListeners } from 'node:events';
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
-import net from 'node:net';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import type { Log } from '../../src/base/log.ts';
@@ -13,6 +12,7 @@ import type { ContainerNotice, ProcessRuntime } from '../../src/cri/process/proc
 import { openTerminal } from '../../src/cri/process/terminal.ts';
 import { HostClock } from '../../src/host/host-clock.ts';
 import type { LinuxContainerResources } from '../../src/cri/runtime.ts';
+import { httpGet, readAll } from './pod-clients.ts';
 import { processesWith } from './processes-with.ts';
 import { RemoteClient } from './remote-client.ts';
 import { plainSecurityContext } from './runtime-configs.ts';
@@ -582,30 +582,4 @@ function restartTests(open: OpenProcessRuntime): void {
       await opened.close();
     }
   });
-}
-
-function readAll(host: string, port: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const socket = net.connect(port, host);
-    socket.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-    socket.once('end', () => resolve(text));
-    socket.once('error', reject);
-  });
-}
-
-const listenTriesMax = 200;
-
-/** The app says that it is starting before it listens, so it may refuse for a moment. */
-async function httpGet(ip: string): Promise<string> {
-  for (let tries = 1; ; tries++) {
-    try {
-      const response = await fetch(`http://${ip}:8080/`);
-      return `${response.status} ${await response.text()}`;
-    } catch (error) {
-      const isRefused = error instanceof TypeError && String(error.cause).includes('ECONNREFUSED');
-      if (!isRefused || tries === listenTriesMax) throw error;
-      await sleepMs(50);
-    }
-  }
 }

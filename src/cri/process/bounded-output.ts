@@ -8,8 +8,8 @@ const idleLooksMax = 20; // for what was left behind and writes without an end
 
 export interface BoundedOutput {
   /**
-   * Resolves at the end of the stream, or once nothing more comes for 100 ms, 2 s at most: the command has ended, but what
-   * it left behind may keep its output open.
+   * Resolves at the end of the stream, or once nothing more comes for 100 ms, after 2 s at most: the command has ended,
+   * but what it left behind may keep its output open.
    */
   drained(clock: Clock): Promise<void>;
   bytes(): Uint8Array;
