@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -159,6 +161,26 @@ test('a file system in memory is mounted once, is not counted as disk, and goes 
     assert.equal(await files.stat(`${root}/v`), undefined);
     assert.ok(!fs.readFileSync('/proc/self/mountinfo', 'utf8').includes(path.join(directory, 'memory')));
   });
+});
+
+test('a file system in memory can be mounted where another process sees it, and goes with its directory', async (t) => {
+  if (!host.canMountTmpfs) return t.skip('needs the capability to mount file systems');
+  const words = ['--mount', '--propagation', 'slave', 'sh', '-c', 'echo ready; exec sleep 100'];
+  const child = spawn('unshare', words, { stdio: ['ignore', 'pipe', 'ignore'] });
+  t.after(() => child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  const { pid } = child;
+  const mountedFor = (whom: number | 'self'): number =>
+    fs.readFileSync(`/proc/${whom}/mountinfo`, 'utf8').split(path.join(directory, 'elsewhere')).length - 1;
+  const files = new HostNodeFiles(() => pid);
+  const volume = path.join(directory, 'elsewhere/v');
+  const options = { sizeBytes: 65_536, mode: 0o777, groupId: undefined };
+  await files.mountTmpfs(volume, options);
+  await files.mountTmpfs(volume, options);
+  assert.deepEqual([mountedFor(pid ?? 0), mountedFor('self')], [1, 0]);
+  await files.remove(volume);
+  assert.equal(await files.stat(volume), undefined);
+  assert.equal(mountedFor(pid ?? 0), 0);
 });
 
 test('a directory that the kernel refuses to make is an error, not an endless attempt', async () => {

@@ -17,7 +17,16 @@ const blockBytes = 512; // the unit of `blocks`, whatever the file system's own
 /** The files of this computer, for a kubelet. */
 export class HostNodeFiles implements NodeFiles {
   readonly canMountTmpfs = mayMount();
+  readonly #mountPid: () => number | undefined;
   #writeCount = 0; // makes the names of unfinished files unique
+
+  /**
+   * `mountPid`: a process in whose mount namespace containers see volumes, if that is not this process's: it does not
+   * see what is mounted here later, unless an init like systemd shares all mounts.
+   */
+  constructor(mountPid: () => number | undefined = () => undefined) {
+    this.#mountPid = mountPid;
+  }
 
   makeDirectory(directory: string, mode: number, groupId?: number): Promise<void> {
     return translated(`mkdir ${directory}`, async () => {
@@ -83,11 +92,13 @@ export class HostNodeFiles implements NodeFiles {
   mountTmpfs(directory: string, { sizeBytes, mode, groupId }: TmpfsOptions): Promise<void> {
     return translated(`mount ${directory}`, async () => {
       await fs.mkdir(directory, { recursive: true });
-      if ((await mountsWithin(directory)).includes(await fs.realpath(directory))) return;
+      const pid = this.#mountPid();
+      if ((await mountsWithin(directory, pid)).includes(await fs.realpath(directory))) return;
       const size = sizeBytes === 0 ? [] : [`size=${sizeBytes}`];
       const options = [...size, `mode=${mode.toString(8)}`, ...(groupId === undefined ? [] : [`gid=${groupId}`])];
       const args = ['-t', 'tmpfs', '-o', options.join(','), 'tmpfs', directory];
-      await runTool('mount', args);
+      if (pid === undefined) await runTool('mount', args);
+      else await runTool('nsenter', [`--mount=/proc/${pid}/ns/mnt`, 'mount', ...args]);
     });
   }
 
@@ -193,11 +204,11 @@ function mayMount(): boolean {
   }
 }
 
-/** Mount points at or below `target`, the outermost first. */
-async function mountsWithin(target: string): Promise<string[]> {
+/** Mount points at or below `target`, the outermost first, as this process or another one sees them. */
+async function mountsWithin(target: string, pid?: number): Promise<string[]> {
   const real = await orAbsent(() => fs.realpath(target));
   if (real === undefined) return [];
-  const table = await fs.readFile('/proc/self/mountinfo', 'utf8');
+  const table = await fs.readFile(`/proc/${pid ?? 'self'}/mountinfo`, 'utf8');
   const points = table.split('\n').map((line) => unescaped(line.split(' ')[4] ?? ''));
   return points.filter((point) => point === real || point.startsWith(`${real}/`)).sort();
 }

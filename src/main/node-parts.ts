@@ -103,7 +103,7 @@ export async function startKubelet(
   { onProbeAttempt, manifests }: NodeHostOptions,
 ): Promise<Kubelet> {
   const { scope, clock, entropy, log, dataDir } = host;
-  const { runtime, sharesHostNetwork, cgroups } = await opening;
+  const { runtime, sharesHostNetwork, mountPid, cgroups } = await opening;
   const { server, nodeName, nodeIps, kubeletPort } = node;
   const recorder = server.client === undefined ? server.recorder : startRecorder(host, server.client, nodeName);
   const kubelet = new Kubelet(
@@ -116,7 +116,7 @@ export async function startKubelet(
       metrics: new PrometheusMetrics(),
       probeMetrics: new PrometheusMetrics(),
       recorder,
-      files: new HostNodeFiles(),
+      files: new HostNodeFiles(mountPid),
       ...(manifests === undefined ? {} : { staticPods: manifestsIn(manifests) }),
       transport: new HostProbeTransport(),
       ...(server.client === undefined ? {} : { heartbeat: server.heartbeat }),

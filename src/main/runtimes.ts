@@ -26,6 +26,8 @@ export interface OpenedRuntime {
   readonly cgroups?: { readonly groups: Cgroups; readonly root: string };
   /** Whether containers run on when this process ends, and the next one takes them over. */
   readonly containersOutlive: boolean;
+  /** See `HostNodeFiles`. */
+  readonly mountPid?: () => number | undefined;
   close(): Promise<void>;
 }
 
@@ -122,6 +124,7 @@ async function openProcessRuntime(
     notices: noticesOf(runtime),
     sharesHostNetwork: runtime.isolation.network === 'host',
     containersOutlive: false,
+    mountPid: () => runtime.mountPid,
     close: () => runtime.close(),
   };
 }

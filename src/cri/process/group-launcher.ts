@@ -41,6 +41,7 @@ export interface GroupLauncherOptions {
  */
 export class GroupLauncher implements Launcher {
   readonly isolation: Isolation;
+  readonly mountPid: undefined;
   readonly ended: Promise<void>;
   readonly #clock: Clock;
   readonly #guardian: GroupGuardian | undefined; // absent on Windows

@@ -111,6 +111,8 @@ export type ExecOutcome =
 
 export interface Launcher {
   readonly isolation: Isolation;
+  /** A process in the mount namespace that containers have their volumes from; `undefined`: this machine's. */
+  readonly mountPid: number | undefined;
   /** Resolves when all its processes are gone: asked to by `close`, or because something ended the launcher itself. */
   readonly ended: Promise<void>;
   /** The pod's addresses; empty with the machine's network. */

@@ -158,6 +158,10 @@ export class NamespaceLauncher implements Launcher {
     return this.#channel.pid ?? 0;
   }
 
+  get mountPid(): number | undefined {
+    return this.#channel.pid;
+  }
+
   get isolation(): Isolation {
     return {
       kind: this.#as,

@@ -158,6 +158,11 @@ export class ProcessRuntime implements ContainerRuntime {
     return this.#launcher.isolation;
   }
 
+  /** See `Launcher.mountPid`. It changes when the launcher was lost. */
+  get mountPid(): number | undefined {
+    return this.#launcher.mountPid;
+  }
+
   async version(): Promise<RuntimeVersion> {
     return { runtimeName: 'process', runtimeVersion: this.#options.version };
   }
