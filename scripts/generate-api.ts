@@ -26,6 +26,7 @@ const roots: Readonly<Record<string, string>> = {
   V1Lease: 'Lease',
   V1Binding: 'Binding',
   V1Eviction: 'Eviction',
+  V1PodTemplate: 'PodTemplate',
   V1PriorityClass: 'PriorityClass',
   V1CertificateSigningRequest: 'CertificateSigningRequest',
   V1ConfigMap: 'ConfigMap',

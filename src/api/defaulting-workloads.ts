@@ -73,7 +73,7 @@ export function defaultJob(job: Draft<Job>): void {
 }
 
 /** What a pod alone has on top (requests from limits, ports of the host) comes when it is made of the template. */
-function defaultTemplate(template: Draft<PodTemplateSpec> | undefined): void {
+export function defaultTemplate(template: Draft<PodTemplateSpec> | undefined): void {
   if (template?.spec === undefined) return;
   template.spec.containers ??= [];
   defaultPodSpec(template.spec);

@@ -5,6 +5,7 @@ import {
   defaultJob,
   defaultReplicaSet,
   defaultReplicationController,
+  defaultTemplate,
 } from './defaulting-workloads.ts';
 import type { Draft } from './draft.ts';
 import type {
@@ -15,6 +16,7 @@ import type {
   Namespace,
   Node,
   Pod,
+  PodTemplate,
   PriorityClass,
   ReplicaSet,
   ReplicationController,
@@ -43,6 +45,7 @@ function defaulter<T>(fill: (object: Draft<T>) => void): Defaulter {
 
 const defaultersByModel: ReadonlyMap<string, Defaulter> = new Map<string, Defaulter>([
   ['Pod', defaulter<Pod>(defaultPod)],
+  ['PodTemplate', defaulter<PodTemplate>(({ template }) => defaultTemplate(template))],
   ['ReplicationController', defaulter<ReplicationController>(defaultReplicationController)],
   ['Deployment', defaulter<Deployment>(defaultDeployment)],
   ['Job', defaulter<Job>(defaultJob)],

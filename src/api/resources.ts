@@ -15,6 +15,7 @@ import type {
   Node,
   ObjectMeta,
   Pod,
+  PodTemplate,
   PriorityClass,
   ReplicaSet,
   ReplicationController,
@@ -102,6 +103,7 @@ export const resources = {
     categories: ['all'],
     hasStatus: true,
   }),
+  podtemplates: define<PodTemplate>({ resource: 'podtemplates', singular: 'podtemplate', kind: 'PodTemplate' }),
   replicationcontrollers: define<ReplicationController>({
     resource: 'replicationcontrollers',
     singular: 'replicationcontroller',

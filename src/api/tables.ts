@@ -14,6 +14,7 @@ import type {
   Node,
   ObjectReference,
   Pod,
+  PodTemplate,
   PriorityClass,
   PodTemplateSpec,
   ReplicaSet,
@@ -159,6 +160,22 @@ function templateCells(template: PodTemplateSpec | undefined, selector: string):
   const images = containers.map(({ image = '' }) => image).join(',');
   return [names, images, selector];
 }
+
+const podTemplates = printer<PodTemplate>(
+  [
+    nameColumn,
+    column('Containers', 'Names of the containers in it'),
+    column('Images', 'Images of the containers in it'),
+    column('Pod Labels', 'Labels of the pods that are made of it'),
+  ],
+  (podTemplate) => [
+    nameOf(podTemplate),
+    ...templateCells(
+      podTemplate.template,
+      orNone(selectorText(matcherOfLabels(podTemplate.template?.metadata?.labels ?? {}))),
+    ),
+  ],
+);
 
 const replicaColumns = [
   nameColumn,
@@ -503,6 +520,7 @@ const otherKinds = printer<KubernetesObject>([nameColumn, column('Created At', '
 
 const printerByModel: ReadonlyMap<string, Printer> = new Map([
   ['Pod', pods],
+  ['PodTemplate', podTemplates],
   ['ReplicationController', replicationControllers],
   ['Deployment', deployments],
   ['Job', jobs],

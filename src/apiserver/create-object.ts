@@ -124,7 +124,7 @@ export class ObjectCreator {
     return [{ key: found.key, modRevision: found.modRevision }];
   }
 
-  /** Upstream: the admission plugins ServiceAccount and Priority. */
+  /** Upstream: the admission plugins ServiceAccount, Priority and RuntimeClass. */
   async #admitPod(namespace: string, object: FullObject, signal: AbortSignal): Promise<void> {
     // The caller looked at its kind, and nobody else has it.
     const pod = object as Draft<Pod>;
@@ -132,6 +132,10 @@ export class ObjectCreator {
     const problem = isMirror ? mirrorPodProblem(pod) : await this.#admitAccount(namespace, pod, signal);
     if (problem !== undefined) throw forbidden(resources.pods, object.metadata.name ?? '', problem);
     await admitPodPriority(pod, this.#deps.priorityClasses, signal);
+    // There are no objects of that kind here. The words are upstream's.
+    const { runtimeClassName = '' } = pod.spec ?? {};
+    const text = `pod rejected: RuntimeClass "${runtimeClassName}" not found`;
+    if (runtimeClassName !== '' && !isMirror) throw forbidden(resources.pods, object.metadata.name ?? '', text);
   }
 
   async #admitAccount(namespace: string, pod: Draft<Pod>, signal: AbortSignal): Promise<string | undefined> {

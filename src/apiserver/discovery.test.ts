@@ -50,6 +50,7 @@ test('what is in discovery is as Kubernetes 1.34 has it, but only what is served
     'pods/log',
     'pods/portforward',
     'pods/status',
+    'podtemplates',
     'replicationcontrollers',
     'replicationcontrollers/scale',
     'replicationcontrollers/status',

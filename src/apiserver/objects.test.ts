@@ -202,6 +202,35 @@ test('a lease or an event is created by PUT if it is not there; a pod is not; a 
   await api.close();
 });
 
+test('a pod template is kept: with defaults, checked, counted in generations, in a table', async () => {
+  const api = await startApi();
+  const path = '/api/v1/namespaces/default/podtemplates';
+  const template = { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'c', image: 'busybox' }] } };
+  const created = await api.ok('POST', path, { metadata: { name: 'web' }, template });
+  assert.equal(created.metadata.generation, 1);
+  assert.equal(created.template.spec.containers[0].imagePullPolicy, 'Always');
+  const changed = { ...created, template: { ...template, metadata: { labels: { app: 'db' } } } };
+  const { status, json: answer } = await api.call('PUT', `${path}/web`, changed);
+  assert.deepEqual([status, answer.metadata.generation], [200, 2]);
+  assert.match(
+    await api.fails('POST', path, { metadata: { name: 'bare' } }),
+    /^422 Invalid: .*template\.spec\.containers: Required value/,
+  );
+  const asTable = { headers: { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' } };
+  const table = (await api.call('GET', path, undefined, asTable)).json;
+  assert.deepEqual(table.rows[0].cells, ['web', 'c', 'busybox', 'app=db']);
+  await api.close();
+});
+
+test('a pod that asks for a runtime class is refused: there is none', async () => {
+  const api = await startApi();
+  assert.equal(
+    await api.fails('POST', podsPath, podOf('web', { spec: { runtimeClassName: 'kata', containers: [] } })),
+    '403 Forbidden: pods "web" is forbidden: pod rejected: RuntimeClass "kata" not found',
+  );
+  await api.close();
+});
+
 test('an eviction tells the pod why it goes, and deletes it as its options say', async () => {
   const api = await startApi();
   await api.ok('POST', podsPath, podOf('web'));

@@ -83,6 +83,14 @@ function withGeneration(status: Fields): Strategy {
   };
 }
 
+/** It has no status, though its changes are counted. */
+const podTemplates: Strategy = {
+  ...plain,
+  prepareNew(object) {
+    object.metadata.generation = 1;
+  },
+};
+
 /** Its controller copies its annotations on, so they count too. */
 const deployments: Strategy = {
   ...withGeneration({}),
@@ -266,6 +274,7 @@ const events: Strategy = {
 const serviceAccounts: Strategy = { ...plain, returnsDeleted: true };
 
 const strategyByResource: ReadonlyMap<string, Strategy> = new Map([
+  [resources.podtemplates.resource, podTemplates],
   [resources.replicationcontrollers.resource, replicationControllers],
   [resources.replicasets.resource, replicaSets],
   [resources.deployments.resource, deployments],

@@ -1046,6 +1046,12 @@ export const models = {
     resourceClaimStatuses: { type: 'PodResourceClaimStatus', shape: 'list', omitEmpty: true, tag: 15, merge: true, mergeKey: 'name', retainKeys: true },
     startTime: { type: 'time', shape: 'one', pointer: true, omitEmpty: true, tag: 7 },
   },
+  PodTemplate: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    template: { type: 'PodTemplateSpec', shape: 'one', omitEmpty: true, tag: 2 },
+  },
   PodTemplateSpec: {
     metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
     spec: { type: 'PodSpec', shape: 'one', omitEmpty: true, tag: 2 },

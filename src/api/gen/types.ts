@@ -1197,6 +1197,13 @@ export interface PodStatus {
   readonly startTime?: string;
 }
 
+export interface PodTemplate {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly template?: PodTemplateSpec;
+}
+
 export interface PodTemplateSpec {
   readonly metadata?: ObjectMeta;
   readonly spec?: PodSpec;

@@ -13,6 +13,7 @@ import type {
   Namespace,
   Node,
   Pod,
+  PodTemplate,
   PriorityClass,
   ReplicaSet,
   ReplicationController,
@@ -40,6 +41,7 @@ import { checkMetadata, checkMetadataUpdate, type Errors } from './metadata.ts';
 import { checkNode, checkNodeUpdate } from './node.ts';
 import { checkNewPod } from './pod.ts';
 import { checkEphemeralUpdate, checkPodStatusUpdate, checkPodUpdate } from './pod-update.ts';
+import { checkPodTemplate } from './pod-template.ts';
 import {
   checkReplicatedStatusUpdate,
   checkReplicaSet,
@@ -163,6 +165,19 @@ const rulesByModel: ReadonlyMap<string, AnyRules> = new Map<string, AnyRules>([
       update: checkSigningRequestUpdate,
       status: checkSigningRequestUpdate,
       approval: checkSigningRequestApproval,
+    }),
+  ],
+  [
+    'PodTemplate',
+    rules<PodTemplate>({
+      create: (errors, object) => {
+        checkMetadata(errors, object.metadata ?? {}, true, 'subdomain');
+        checkPodTemplate(errors, 'template', object.template ?? {});
+      },
+      update: (errors, next, current) => {
+        metadataUpdate(errors, next, current);
+        checkPodTemplate(errors, 'template', next.template ?? {});
+      },
     }),
   ],
   ['Binding', rules<Binding>({ create: checkBinding, update: metadataUpdate })],
