@@ -34,6 +34,7 @@ export const timerNames = {
   downPoll: 'cli.down.poll',
   upWait: 'cli.up.wait',
   rolloutTimeout: 'cli.rollout.timeout',
+  drillPoll: 'cli.drill.poll',
   rolloutPoll: 'cli.rollout.poll',
   logsRetry: 'cli.logs.retry',
   demoBound: 'cli.demo.bound',

@@ -34,6 +34,10 @@ const verbs: VerbTable = {
     load: () => import('./verbs/port-forward.ts'),
   },
   cp: { summary: 'Copy files to and from containers', load: () => import('./verbs/cp.ts') },
+  drill: {
+    summary: 'End a node on purpose, or in virtual time, and see how soon its pods are replaced',
+    load: () => import('./verbs/drill.ts'),
+  },
   scale: { summary: 'Set how many pods there are to be', load: () => import('./verbs/scale.ts') },
   rollout: {
     summary: 'Watch, undo, pause, resume or restart a rollout',
