@@ -155,6 +155,11 @@ async function untilReady({ clock, client }: SimulatedCluster): Promise<void> {
   throw new StatusError('Timeout', `in the simulation, these pods do not become Ready: ${names}`);
 }
 
+/** An API server that serves our kinds and has no nodes: tells what manifests may name where there is no cluster. */
+export function startEmptyCluster(): Promise<SimulatedCluster> {
+  return startSimulatedCluster('empty', { nodes: [] });
+}
+
 /** What a drill needs of a live cluster. Terminated pods and those on their way out are left out. */
 export async function readLive(
   client: Client,

@@ -1,13 +1,14 @@
 import type { Node } from '../../api/gen/types.ts';
 import { resources } from '../../api/resources.ts';
 import type { ApiClient } from '../../client/api-client.ts';
-import { clusterSettingsRef } from '../../client/heartbeat.ts';
+import { clusterSettingsRef } from '../../api/cluster-settings.ts';
 import { hasReason } from '../../base/status-error.ts';
 import { DrillLog, drillLines } from '../../insight/drill.ts';
 import type { DrillReport } from '../../insight/drill.ts';
 import { isFailoverProfile } from '../../main/failover-profile.ts';
 import type { FailoverProfile } from '../../main/failover-profile.ts';
 import type { DrillObject, SimulatedDrillOptions } from '../../main/simulated-drill.ts';
+import { connectionOver } from '../api-connection.ts';
 import { CliError, throwCollected } from '../cli-error.ts';
 import { timerNames } from '../cli-io.ts';
 import { dataDirFlag, dataDirOf, findRunning } from '../livelet-home.ts';
@@ -90,7 +91,10 @@ function drawNodes(count: number): readonly Node[] {
 
 async function readObjects(call: VerbCall): Promise<readonly DrillObject[]> {
   const { flags, io, signal } = call;
-  const types = new ResourceTypes(call.connect(), io);
+  const { startEmptyCluster } = await import('../../main/simulated-drill.ts');
+  const empty = await startEmptyCluster();
+  const place = { namespace: 'default', namespaceIsExplicit: false, timeoutMs: 0 };
+  const types = new ResourceTypes(connectionOver(empty.client, place, io), io);
   const errors: unknown[] = [];
   const objects: DrillObject[] = [];
   const options = { recursive: flags.bool('recursive'), onError: (error: unknown) => void errors.push(error) };
@@ -100,9 +104,10 @@ async function readObjects(call: VerbCall): Promise<readonly DrillObject[]> {
     { types, io },
     signal,
   )) {
-    const place = type.namespaced ? { namespace: namespace === '' ? 'default' : namespace } : {};
-    objects.push({ type, object: { ...object, metadata: { ...metadataOf(object), name, ...place } } });
+    const home = type.namespaced ? { namespace: namespace === '' ? 'default' : namespace } : {};
+    objects.push({ type, object: { ...object, metadata: { ...metadataOf(object), name, ...home } } });
   }
+  await empty.close();
   throwCollected(errors);
   return objects;
 }
