@@ -66,7 +66,9 @@ export class NodeAuthorizer {
       const isScoped = exactField(route, request, 'spec.nodeName') === node;
       return verdict(isScoped, 'can only list/watch pods with spec.nodeName field selector');
     }
-    if (verb !== 'get' || route.subresource === 'status' || route.subresource !== '') return allowed; // see below
+    if (verb === 'connect') return refused('');
+    if (verb !== 'get') return allowed; // which of them: `checkNodePodRequest`
+    if (route.subresource !== '' && route.subresource !== 'status') return refused(''); // exec and log are no business of it
     const { cache } = this.#pods;
     // It comes from the registry of pods. One that is not there is answered with 404.
     const pod = cache.get(this.#pods.key(route.namespace, route.name))?.object as Pod | undefined;

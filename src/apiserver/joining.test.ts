@@ -157,6 +157,10 @@ test("a node reads and writes its own objects, and the secrets that its pods nam
     /can only list\/watch pods with spec\.nodeName field selector$/,
   );
   await api.ok('GET', '/api/v1/pods?fieldSelector=spec.nodeName%3Dn1', undefined, as);
+  await api.ok('POST', `${namespace}/pods`, podOf('q', { spec: { nodeName: 'n1' } }));
+  for (const subresource of ['exec', 'log', 'portforward']) {
+    assert.match(await api.fails('GET', `${namespace}/pods/q/${subresource}`, undefined, as), /^403 /, subresource);
+  }
   const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases';
   await api.ok('POST', leases, { metadata: { name: 'n1' }, spec: {} }, as);
   assert.match(
