@@ -1,5 +1,6 @@
 /**
- * Who may do what. Masters and our own components may do everything, a node what its kubelet does (`authorize-node.ts`); every other authenticated user may only look at
+ * Who may do what. Masters and our own components may do everything, a node what its kubelet does
+ * (`authorize-node.ts`), who joins by a token may ask for certificates; every other authenticated user may only look at
  * discovery, health and versions, and ask what he may do. Rules per user (RBAC) are not served.
  */
 import { bootstrappersGroup } from '../api/bootstrap-token.ts';
