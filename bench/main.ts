@@ -12,6 +12,7 @@ import { benchContainerd } from './containerd.ts';
 import { benchPods } from './pods.ts';
 import { benchProbes } from './probes.ts';
 import type { BenchRow } from './row.ts';
+import { benchScale } from './scale.ts';
 import { benchScheduler } from './scheduler.ts';
 import { benchStartup } from './startup.ts';
 import { benchStore } from './store.ts';
@@ -24,6 +25,7 @@ const parts: Readonly<Record<string, () => Promise<BenchRow[]>>> = {
   probes: benchProbes,
   store: benchStore,
   scheduler: benchScheduler,
+  scale: benchScale,
   cli: benchCli,
 };
 

@@ -8,6 +8,8 @@ interface Timer {
   readonly atMs: number;
   readonly sequence: number;
   readonly name: string;
+  /** In the heap; -1: not in it. */
+  index: number;
   fire(): void;
 }
 
@@ -64,6 +66,7 @@ export class VirtualClock implements Clock {
         atMs: this.#nowMs + delayMs,
         sequence: this.#sequence++,
         name,
+        index: -1,
         fire: () => {
           signal.removeEventListener('abort', onAbort);
           resolve();
@@ -94,23 +97,23 @@ export class VirtualClock implements Clock {
   }
 
   #push(timer: Timer): void {
-    this.#timers.push(timer);
-    this.#siftUp(this.#timers.length - 1);
+    timer.index = this.#timers.push(timer) - 1;
+    this.#siftUp(timer.index);
   }
 
   #pop(): void {
-    const last = this.#timers.pop();
-    if (last === undefined || this.#timers.length === 0) return;
-    this.#timers[0] = last;
-    this.#siftDown(0);
+    const [first] = this.#timers;
+    if (first !== undefined) this.#remove(first);
   }
 
   #remove(timer: Timer): void {
-    const index = this.#timers.indexOf(timer);
+    const { index } = timer;
     if (index < 0) return;
+    timer.index = -1;
     const last = this.#timers.pop();
-    if (last === undefined || index === this.#timers.length) return;
+    if (last === undefined || last === timer) return;
     this.#timers[index] = last;
+    last.index = index;
     this.#siftDown(index);
     this.#siftUp(index);
   }
@@ -143,6 +146,8 @@ export class VirtualClock implements Clock {
     if (a === undefined || b === undefined || compareTimers(a, b) <= 0) return false;
     this.#timers[parent] = b;
     this.#timers[child] = a;
+    b.index = parent;
+    a.index = child;
     return true;
   }
 }
