@@ -97,14 +97,16 @@ function textAt(value: unknown, ...keys: readonly string[]): string {
   return typeof found === 'string' ? found : '';
 }
 
+/** Of the configuration that one would write, where there is none. */
+const usualPlugins: readonly string[] = ['bridge', 'host-local', 'portmap'];
 const confFileEndings = ['.conf', '.conflist', '.json'];
 
 async function cniFacts({ cniConfDir, cniBinDirs }: CriConfig): Promise<CniFacts> {
   const names = await fsp.readdir(cniConfDir).catch(() => []); // none: said as "no configuration"
   const [first] = names.filter((name) => confFileEndings.includes(path.extname(name))).sort();
-  if (first === undefined) return { confFile: undefined, plugins: [], missingPlugins: [] };
-  const confFile = path.join(cniConfDir, first);
-  const plugins = pluginsOf(await fsp.readFile(confFile, 'utf8').catch(messageOf));
+  const confFile = first === undefined ? undefined : path.join(cniConfDir, first);
+  const plugins =
+    confFile === undefined ? usualPlugins : pluginsOf(await fsp.readFile(confFile, 'utf8').catch(messageOf));
   const installed = new Set<string>();
   for (const directory of cniBinDirs) {
     for (const name of await fsp.readdir(directory).catch(() => [])) installed.add(name);

@@ -87,10 +87,22 @@ const criCases: readonly (readonly [
     /\/etc\/cni\/net\.d.*"type":"bridge"/,
   ],
   [
+    'neither a CNI configuration nor plugins, as after apt-get install containerd',
+    {
+      conditions: [
+        goodCri.conditions[0],
+        { type: 'NetworkReady', status: false, reason: 'NetworkPluginNotReady', message: 'cni plugin not initialized' },
+      ],
+      cni: { confFile: undefined, plugins: ['bridge', 'portmap'], missingPlugins: ['bridge', 'portmap'] },
+    },
+    ['NetworkReady: missing', 'CNI plugins: missing'],
+    /\/etc\/cni\/net\.d.*"type":"bridge"/,
+  ],
+  [
     'plugins that are not installed',
     { cni: { ...goodCri.cni, missingPlugins: ['bridge'] } },
     ['CNI plugins: missing'],
-    /apt-get install containernetworking-plugins.*bin_dir = "\/usr\/lib\/cni"/,
+    /apt-get install containernetworking-plugins.*bin_dir = "\/usr\/lib\/cni", and restart it/,
   ],
   [
     'a configuration without portmap',

@@ -53,7 +53,7 @@ export interface SandboxImageFacts {
 export interface CniFacts {
   /** The file that counts: the first in the order of names. */
   readonly confFile: string | undefined;
-  /** Types that it names: `bridge`, `host-local`, `portmap`. */
+  /** Types that it names: `bridge`, `host-local`, `portmap`. Without a file those that one would name. */
   readonly plugins: readonly string[];
   /** Of these, what is not in the plugins' directory. */
   readonly missingPlugins: readonly string[];
@@ -250,7 +250,7 @@ function pluginsMend({ version, config }: AnsweringCri): string {
   if (version.runtimeName !== 'containerd' || config?.cniBinDirs.includes('/usr/lib/cni') === true) return install;
   return (
     `${install}, which puts them into /usr/lib/cni; in /etc/containerd/config.toml: ` +
-    `[plugins."io.containerd.grpc.v1.cri".cni] bin_dir = "/usr/lib/cni"`
+    `[plugins."io.containerd.grpc.v1.cri".cni] bin_dir = "/usr/lib/cni", and restart it`
   );
 }
 
@@ -291,7 +291,7 @@ function checkOomScore(host: HostFacts, { version, config }: AnsweringCri): Node
     return { state: 'missing', name, found, mend: 'give this machine CAP_SYS_RESOURCE' };
   }
   const line = '[plugins."io.containerd.grpc.v1.cri"] restrict_oom_score_adj = true';
-  return { state: 'missing', name, found, mend: `in /etc/containerd/config.toml: ${line}` };
+  return { state: 'missing', name, found, mend: `in /etc/containerd/config.toml: ${line}, and restart it` };
 }
 
 const neededNamespaces = ['mnt', 'pid', 'net', 'ipc', 'uts'];
