@@ -11,6 +11,7 @@ import type { HttpRequest } from '../base/http.ts';
 import { StatusError } from '../base/status-error.ts';
 import type { Registry } from './registry.ts';
 import type { ResourceRoute } from './route.ts';
+import type { StoredObject } from './stored-object.ts';
 
 export interface NodeAuthorizerDeps {
   readonly pods: Registry;
@@ -22,12 +23,10 @@ export type NodeVerdict = { readonly allowed: true } | { readonly allowed: false
 const allowed: NodeVerdict = { allowed: true };
 const reading: readonly string[] = ['get', 'list', 'watch'];
 const leaseNamespace = 'kube-node-lease';
-const foundMax = 20_000;
 
 export class NodeAuthorizer {
   readonly #pods: Registry;
-  /** By node, kind, namespace and name: the pod that was last found to need the object. The oldest first. */
-  readonly #found = new Map<string, string>();
+  #keysByNode: ReadonlyMap<string, ReadonlySet<string>> | undefined; // of bound pods; undefined: to be made anew
 
   constructor({ pods }: NodeAuthorizerDeps) {
     this.#pods = pods;
@@ -89,21 +88,48 @@ export class NodeAuthorizer {
 
   /** Whether a pod of this node refers to the object. */
   #isNeeded(node: string, { type, namespace }: ResourceRoute, name: string): boolean {
-    const { cache } = this.#pods;
-    const key = `${node} ${type.resource} ${namespace} ${name}`;
     const kind = type === resources.secrets ? 'secret' : 'configMap';
-    const needs = (pod: Pod): boolean => pod.spec?.nodeName === node && refersTo(pod, kind, name);
-    const known = cache.get(this.#found.get(key) ?? '');
-    // All of these come from the registry of pods.
-    if (known !== undefined && needs(known.object as Pod)) return true;
-    this.#found.delete(key);
-    const found = cache.items(this.#pods.prefixOf(namespace)).find(({ object }) => needs(object as Pod)); // see above
-    if (found === undefined) return false;
-    this.#found.set(key, found.key);
-    const [oldest] = this.#found.keys();
-    if (this.#found.size > foundMax && oldest !== undefined) this.#found.delete(oldest);
-    return true;
+    const prefix = this.#pods.prefixOf(namespace);
+    for (const key of this.#index().get(node) ?? []) {
+      // It comes from the registry of pods.
+      const pod = this.#pods.cache.get(key)?.object as Pod | undefined;
+      if (pod !== undefined && key.startsWith(prefix) && refersTo(pod, kind, name)) return true;
+    }
+    return false;
   }
+
+  /** From the first question on it follows the cache. */
+  #index(): ReadonlyMap<string, ReadonlySet<string>> {
+    if (this.#keysByNode !== undefined) return this.#keysByNode;
+    const { cache } = this.#pods;
+    const keysByNode = new Map<string, Set<string>>();
+    const add = (pod: StoredObject): void => {
+      const node = nodeOf(pod);
+      const keys = keysByNode.get(node);
+      if (keys !== undefined) keys.add(pod.key);
+      else if (node !== '') keysByNode.set(node, new Set([pod.key]));
+    };
+    const remove = (pod: StoredObject): void => {
+      const keys = keysByNode.get(nodeOf(pod));
+      if (keys?.delete(pod.key) === true && keys.size === 0) keysByNode.delete(nodeOf(pod));
+    };
+    for (const pod of cache.items(cache.prefix)) add(pod);
+    cache.subscribe({
+      onEvent: ({ current, previous }) => {
+        if (current !== undefined) add(current);
+        else if (previous !== undefined) remove(previous);
+      },
+      onReset: () => (this.#keysByNode = undefined),
+    });
+    this.#keysByNode = keysByNode;
+    return keysByNode;
+  }
+}
+
+/** Which node a pod is bound to never changes while it is there. */
+function nodeOf({ object }: StoredObject): string {
+  // It comes from the registry of pods.
+  return (object as Pod).spec?.nodeName ?? '';
 }
 
 function verdict(isAllowed: boolean, reason: string): NodeVerdict {

@@ -22,7 +22,7 @@ export interface NodeServersDeps {
   /** As it is now: certificates are renewed. */
   readonly pki: () => Pick<Pki, 'caPem' | 'kubeletClientCertPem' | 'kubeletClientKeyPem'>;
   /** A connection through the tunnel of this node, if it has one. */
-  readonly tunnelled: (nodeName: string) => Promise<Duplex> | undefined;
+  readonly tunnelled: (nodeName: string, signal: AbortSignal) => Promise<Duplex> | undefined;
 }
 
 /** The ways to the servers of the nodes: in this process, through the node's own tunnel, or to its address over TLS. */
@@ -43,7 +43,7 @@ export class NodeServers {
   readonly send = async (nodeName: string, request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> => {
     const local = this.#local.get(nodeName);
     if (local !== undefined) return await local({ ...request, user: kubeletClient }, signal);
-    const tunnelled = this.#deps.tunnelled(nodeName);
+    const tunnelled = this.#deps.tunnelled(nodeName, signal);
     const connection = tunnelled === undefined ? await this.#dial(nodeName, request, signal) : await tunnelled;
     return await requestOver(connection, nodeName, request, signal);
   };

@@ -97,7 +97,7 @@ function startNode(url: string, scope: TaskScope) {
 }
 
 async function connected(tunnels: NodeTunnels) {
-  const connection = tunnels.connect('n1');
+  const connection = tunnels.connect('n1', AbortSignal.timeout(waitMsMax));
   assert.ok(connection !== undefined);
   return await connection;
 }
@@ -107,7 +107,7 @@ test('through its tunnel a node answers many requests at a time, large bodies, a
   const scope = new TaskScope();
   const tunnels = new NodeTunnels({ log: noLog });
   const server = await startServer(tunnels);
-  assert.equal(tunnels.connect('n1'), undefined);
+  assert.equal(tunnels.connect('n1', AbortSignal.timeout(waitMsMax)), undefined);
   const node = startNode(server.url, scope);
   try {
     await node.first;

@@ -56,21 +56,28 @@ export class NodeTunnels {
   }
 
   /** A connection to the node's server; `undefined`: it has no tunnel here. `ServiceUnavailable`: it does not answer. */
-  connect(nodeName: string): Promise<Duplex> | undefined {
+  connect(nodeName: string, signal: AbortSignal): Promise<Duplex> | undefined {
     const session = this.#sessions.get(nodeName);
     if (session === undefined || session.closed || session.destroyed) return undefined;
     const lost = (why: string): StatusError =>
       new StatusError('ServiceUnavailable', `the tunnel of node ${nodeName} gives no connection: ${why}`);
     return new Promise((resolve, reject) => {
       const stream = session.request({ ':method': 'POST', ':path': '/' }, { endStream: false });
+      const onAbort = (): void => void stream.destroy();
+      signal.addEventListener('abort', onAbort, { once: true });
       stream.setTimeout(acceptMsMax, () => stream.destroy(new Error(`no answer within ${acceptMsMax} ms`)));
       stream.once('response', (headers) => {
+        signal.removeEventListener('abort', onAbort); // from now on it is the caller's
         stream.setTimeout(0);
         if (headers[':status'] === 200) resolve(connectionOver(stream));
         else stream.destroy(new Error(`status ${headers[':status']}`));
       });
       stream.on('error', (error) => reject(lost(messageOf(error))));
-      stream.once('close', () => reject(lost('it was closed')));
+      stream.once('close', () => {
+        signal.removeEventListener('abort', onAbort);
+        if (signal.aborted) reject(signal.reason as Error); // the contract: the reason, unwrapped
+        else reject(lost('it was closed'));
+      });
     });
   }
 

@@ -107,7 +107,7 @@ export async function openServer(
   const nodes = new NodeServers({
     client: () => client,
     pki: () => pki,
-    tunnelled: (nodeName) => tunnels.connect(nodeName),
+    tunnelled: (nodeName, signal) => tunnels.connect(nodeName, signal),
   });
   const plane = await startControlPlane(
     scope,
