@@ -6,6 +6,7 @@ import { percentile, sleepMs, startLivelet } from './livelet-process.ts';
 import { pm2CrashMs } from './pm2.ts';
 import type { BenchRow } from './row.ts';
 
+const restMs = 3_000; // for the node, after pods were deleted
 const podsCount = 20;
 const crashImage = 'debian:12';
 const crashesCount = 10;
@@ -70,8 +71,8 @@ export async function createToReadyMs(client: HttpClient, count: number): Promis
     const beganMs = performance.now();
     await client.create(resources.pods, { namespace: 'default' }, manifest(name, ['sleep', '600']), signal);
     readyMs.push((await ready) - beganMs);
-    await client.delete(resources.pods, { namespace: 'default', name }, { gracePeriodSeconds: 0 }, signal);
   }
+  await deleteNow(client, 'ready', count);
   return readyMs;
 }
 
@@ -106,9 +107,19 @@ export async function crashToNextLineMs(client: HttpClient, count: number, image
     const last = (await logOf(client, name, true)).trim().split('\n').at(-1);
     const first = (await logOf(client, name, false)).trim().split('\n')[0];
     crashMs.push(wallMsOf(first) - wallMsOf(last));
-    await client.delete(resources.pods, { namespace: 'default', name }, { gracePeriodSeconds: 0 }, signal);
   }
+  await deleteNow(client, 'crash', count);
   return crashMs;
+}
+
+/** At the end: to take a pod down costs as much as to set one up, and the floors do not do it either while they count. */
+async function deleteNow(client: HttpClient, prefix: string, count: number): Promise<void> {
+  const { signal } = new AbortController();
+  for (let i = 0; i < count; i++) {
+    const ref = { namespace: 'default', name: `${prefix}-${i}` };
+    await client.delete(resources.pods, ref, { gracePeriodSeconds: 0 }, signal);
+  }
+  await sleepMs(restMs);
 }
 
 /** Create to Ready, and crash to the first line of the next instance, with the process runtime. */
