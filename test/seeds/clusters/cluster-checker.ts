@@ -17,6 +17,8 @@ export class ClusterChecker {
   readonly #pods = new Map<string, Pod>(); // by uid, as the API has them
   readonly #goneMs = new Map<string, number>(); // by pod uid
   readonly #nodes = new Map<string, number | undefined>(); // by name: when it left the API
+  /** Bindings to nodes of which the watch has not told yet: nodes and pods come by two watches. */
+  readonly #unknown = new Map<string, string>();
   readonly #reachedMs = new Map<string, number>(); // by node name: since when its kubelet works and reaches the server
 
   constructor(nowMs: () => number) {
@@ -47,7 +49,7 @@ export class ClusterChecker {
   }
 
   #checkBinding(name: string, nodeName: string): void {
-    invariant(this.#nodes.has(nodeName), `${name} was bound to ${nodeName}, which never was`);
+    if (!this.#nodes.has(nodeName)) this.#unknown.set(name, nodeName);
     const goneMs = this.#nodes.get(nodeName);
     const isLate = goneMs !== undefined && this.#nowMs() - goneMs > bindingMsMax;
     invariant(!isLate, `${name} was bound to ${nodeName}, which is gone`);
@@ -56,6 +58,10 @@ export class ClusterChecker {
   /** Between two timers. `isReached`: its kubelet works, and nothing lies between it and the server. */
   check(nodes: readonly SimulatedNode[], isReached: (node: SimulatedNode) => boolean): void {
     const nowMs = this.#nowMs();
+    for (const [name, nodeName] of this.#unknown) {
+      invariant(this.#nodes.has(nodeName), `${name} was bound to ${nodeName}, which never was`);
+    }
+    this.#unknown.clear();
     for (const node of nodes) {
       if (isReached(node)) this.#reachedMs.set(node.name, this.#reachedMs.get(node.name) ?? nowMs);
       else this.#reachedMs.delete(node.name);
