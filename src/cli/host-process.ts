@@ -71,7 +71,7 @@ async function runHere(call: VerbCall, verb: HostedVerb): Promise<number> {
   if (already !== undefined) throw alreadyRuns(dataDir, already);
   const handle = await startOrExplain(call, verb, dataDir);
   try {
-    const running = runningOf(call, handle);
+    const running = runningOf(call, verb, handle);
     takeEndContainers(dataDir); // asked of an earlier one, which was killed first
     writePidFile(dataDir, running);
     for (const notice of handle.notices ?? []) io.err(`note: ${notice}\n`);
@@ -116,7 +116,7 @@ function oneLine(text: string): string {
   return text.replaceAll(/\s*\n\s*/g, ' ');
 }
 
-function runningOf({ io }: VerbCall, handle: HostedHandle): RunningCluster {
+function runningOf({ io }: VerbCall, { name }: HostedVerb, handle: HostedHandle): RunningCluster {
   return {
     pid: process.pid,
     startTicks: startTicksOf(process.pid),
@@ -124,6 +124,7 @@ function runningOf({ io }: VerbCall, handle: HostedHandle): RunningCluster {
     url: handle.url,
     nodeName: handle.nodeName ?? '',
     runtime: handle.runtime ?? '',
+    ...(name === 'node' ? { isNodeOnly: true } : {}),
     kubeconfigPath: handle.kubeconfigPath,
   };
 }

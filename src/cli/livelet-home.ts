@@ -22,6 +22,8 @@ export interface RunningCluster {
   readonly url: string;
   readonly nodeName: string;
   readonly runtime: string;
+  /** Its server is elsewhere: the kubeconfig is that of a node, which sees its own pods only. */
+  readonly isNodeOnly?: boolean;
   readonly kubeconfigPath: string;
 }
 
@@ -39,6 +41,11 @@ export function makeDataDir(dataDir: string): void {
   } catch (error) {
     throw new CliError(`the data directory ${dataDir} cannot be written: ${messageOf(error)}`, { cause: error });
   }
+}
+
+/** Which pods the kubeconfig of the running cluster may list. */
+export function visiblePods({ isNodeOnly = false, nodeName }: RunningCluster): { readonly fieldSelector?: string } {
+  return isNodeOnly ? { fieldSelector: `spec.nodeName=${nodeName}` } : {};
 }
 
 export function pidFilePath(dataDir: string): string {

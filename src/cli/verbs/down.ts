@@ -9,6 +9,7 @@ import {
   findRunning,
   isSameProcess,
   removePidFile,
+  visiblePods,
   type RunningCluster,
 } from '../livelet-home.ts';
 import { clientOf } from '../running-client.ts';
@@ -58,7 +59,7 @@ async function runDown({ flags, io, signal }: VerbCall): Promise<number> {
 async function runningContainers(running: RunningCluster, signal: AbortSignal): Promise<number> {
   const client = clientOf(running);
   try {
-    const pods = (await client?.list(resources.pods, {}, signal))?.items ?? [];
+    const pods = (await client?.list(resources.pods, visiblePods(running), signal))?.items ?? [];
     const containers = pods.flatMap(({ status }) => [
       ...(status?.containerStatuses ?? []),
       ...(status?.initContainerStatuses ?? []),

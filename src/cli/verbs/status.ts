@@ -3,7 +3,7 @@ import { parseTime } from '../../api/time.ts';
 import { resources } from '../../api/resources.ts';
 import type { HttpClient } from '../../client/http/http-client.ts';
 import { messageOf } from '../../base/status-error.ts';
-import { dataDirFlag, dataDirOf, findRunning, type RunningCluster } from '../livelet-home.ts';
+import { dataDirFlag, dataDirOf, findRunning, visiblePods, type RunningCluster } from '../livelet-home.ts';
 import { describeLayout, TabWriter } from '../printers/tab-writer.ts';
 import { clientOf } from '../running-client.ts';
 import type { Verb, VerbCall } from '../verb.ts';
@@ -46,7 +46,7 @@ async function runStatus(call: VerbCall): Promise<number> {
     if (running.nodeName !== '') {
       tabs.write(`Node:\t${running.nodeName} (${await nodeState(client, running, call.signal)})\n`);
     }
-    tabs.write(`Pods:\t${await podCounts(client, call.signal)}\n`);
+    tabs.write(`Pods:\t${await podCounts(client, running, call.signal)}\n`);
     io.out(tabs.flush());
     return 0;
   } catch (error) {
@@ -69,8 +69,12 @@ async function nodeState(
 }
 
 /** `3 (2 Running, 1 Pending)`. */
-async function podCounts(client: HttpClient | undefined, signal: AbortSignal): Promise<string> {
-  const pods = (await client?.list(resources.pods, {}, signal))?.items ?? [];
+async function podCounts(
+  client: HttpClient | undefined,
+  running: RunningCluster,
+  signal: AbortSignal,
+): Promise<string> {
+  const pods = (await client?.list(resources.pods, visiblePods(running), signal))?.items ?? [];
   const counts = new Map<string, number>();
   for (const { status } of pods)
     counts.set(status?.phase ?? 'Unknown', (counts.get(status?.phase ?? 'Unknown') ?? 0) + 1);
