@@ -42,7 +42,8 @@ export function runtimeSuite(name: string, open: OpenRuntime): void {
     describe('stop', () => stopTests(runtimeTest));
     describe('sandboxes', () => sandboxTests(runtimeTest));
     describe('exec', () => execTests(runtimeTest));
-    describe('streams', () => streamTests(runtimeTest));
+    // One after the other: where pods share this machine's network, they share the port too.
+    describe('streams', { concurrency: 1 }, () => streamTests(runtimeTest));
     describe('events', () => eventTests(runtimeTest));
     describe('images', () => imageTests(runtimeTest));
   });
