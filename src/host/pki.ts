@@ -12,7 +12,7 @@ import path from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { messageOf, StatusError } from '../base/status-error.ts';
-import { readSecretFile, writeSecretFile } from './secret-file.ts';
+import { pemBlock, readSecretFile, writeSecretFile } from './secret-file.ts';
 import { isCertificateUsage, readSigningRequest, writeCertificate } from './x509.ts';
 import type { CertificateOptions, CertificateUsage, ReadSigningRequest } from './x509.ts';
 
@@ -243,11 +243,9 @@ function notAfterOf(identity: Identity): number {
 
 /** What the file holds, or what is wrong with it. */
 function parseIdentity(text: string): Identity | string {
-  const block = (label: string): string =>
-    new RegExp(`-----BEGIN ${label}-----[^-]*-----END ${label}-----\n`).exec(text)?.[0] ?? '';
   try {
-    const certPem = block('CERTIFICATE');
-    const keyPem = block('PRIVATE KEY');
+    const certPem = pemBlock(text, 'CERTIFICATE');
+    const keyPem = pemBlock(text, 'PRIVATE KEY');
     const certificate = new X509Certificate(certPem);
     const key = createPrivateKey(keyPem);
     if (!certificate.checkPrivateKey(key)) return 'its key belongs to another certificate';

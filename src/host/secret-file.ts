@@ -1,6 +1,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
+/** The first PEM block of this label; `''`: there is none. */
+export function pemBlock(text: string, label: string): string {
+  return new RegExp(`-----BEGIN ${label}-----[^-]*-----END ${label}-----\n`).exec(text)?.[0] ?? '';
+}
+
 /** The text of the file, which nobody else may read from now on; `undefined` if there is none. */
 export function readSecretFile(file: string): string | undefined {
   let descriptor: number;

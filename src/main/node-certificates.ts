@@ -7,7 +7,7 @@ import type { Entropy } from '../base/entropy.ts';
 import type { Log } from '../base/log.ts';
 import { StatusError } from '../base/status-error.ts';
 import type { Client } from '../client/client.ts';
-import { readSecretFile, writeSecretFile } from '../host/secret-file.ts';
+import { pemBlock, readSecretFile, writeSecretFile } from '../host/secret-file.ts';
 import { writeCertificate } from '../host/x509.ts';
 import { requestCertificate } from './node-identity.ts';
 import type { CertificateWish, IssuedCertificate } from './node-identity.ts';
@@ -74,18 +74,17 @@ export function readServing(
   authorityPem: string,
   nowWallMs: number,
 ): IssuedCertificate | undefined {
-  const text = readSecretFile(servingPath(dataDir));
-  const block = (label: string): string =>
-    new RegExp(`-----BEGIN ${label}-----[^-]*-----END ${label}-----\n?`).exec(text ?? '')?.[0] ?? '';
+  const text = readSecretFile(servingPath(dataDir)) ?? '';
+  const [clientCertificate, clientKey] = [pemBlock(text, 'CERTIFICATE'), pemBlock(text, 'PRIVATE KEY')];
   try {
-    const certificate = new X509Certificate(block('CERTIFICATE'));
+    const certificate = new X509Certificate(clientCertificate);
     const fits =
       certificate.verify(new X509Certificate(authorityPem).publicKey) &&
-      certificate.checkPrivateKey(createPrivateKey(block('PRIVATE KEY'))) &&
+      certificate.checkPrivateKey(createPrivateKey(clientKey)) &&
       Date.parse(certificate.validTo) > nowWallMs &&
       wish.dnsNames.every((name) => certificate.checkHost(name) !== undefined) &&
       wish.ipAddresses.every((address) => certificate.checkIP(address) !== undefined);
-    return fits ? { clientCertificate: block('CERTIFICATE'), clientKey: block('PRIVATE KEY') } : undefined;
+    return fits ? { clientCertificate, clientKey } : undefined;
   } catch {
     return undefined; // absent or damaged: a new one is asked for
   }
