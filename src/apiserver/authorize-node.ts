@@ -4,9 +4,10 @@
  */
 import { clusterSettingsRef } from '../api/cluster-settings.ts';
 import { parseFieldSelector } from '../api/field-selector.ts';
-import type { Container, Pod } from '../api/gen/types.ts';
+import type { Container, Node, Pod } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
 import type { ResourceType } from '../api/resources.ts';
+import { sameValue } from '../api/validation/same-value.ts';
 import type { HttpRequest } from '../base/http.ts';
 import { StatusError } from '../base/status-error.ts';
 import type { Registry } from './registry.ts';
@@ -166,6 +167,21 @@ export function newObjectProblem(node: string, type: ResourceType, name: string)
   if (type === resources.leases) return otherLease;
   if (type !== resources.nodes) return undefined;
   return `node ${JSON.stringify(node)} is not allowed to modify node ${JSON.stringify(name)}`;
+}
+
+const restrictedLabel = /^(?:[^/]+\.)?node-restriction\.kubernetes\.io\//;
+
+/** What a node may not change on its own Node, as it stands in the change; `undefined`: nothing. As above. */
+export function ownNodeProblem(node: string, next: Node, current: Node): string | undefined {
+  const quoted = JSON.stringify(node);
+  if (!sameValue(next.spec?.taints ?? [], current.spec?.taints ?? [])) {
+    return `node ${quoted} is not allowed to modify taints`;
+  }
+  const [before, after] = [current.metadata?.labels ?? {}, next.metadata?.labels ?? {}];
+  const changed = [...new Set([...Object.keys(before), ...Object.keys(after)])]
+    .filter((key) => restrictedLabel.test(key) && before[key] !== after[key])
+    .sort();
+  return changed.length === 0 ? undefined : `node ${quoted} is not allowed to modify labels: ${changed.join(', ')}`;
 }
 
 const otherLease = 'can only access node lease with the same name as the requesting node';

@@ -137,6 +137,20 @@ test("a node reads and writes its own objects, and the secrets that its pods nam
     `403 Forbidden: nodes ${denied('list', 'nodes', 'at the cluster scope')}node 'n1' cannot read all nodes, only its own Node object`,
   );
   assert.match(await api.fails('DELETE', '/api/v1/nodes/n1', undefined, as), /^403 /);
+  const merge = { ...as, headers: { 'content-type': 'application/merge-patch+json' } };
+  const taints = [{ key: 'k', effect: 'NoSchedule' }];
+  const labels = { 'node-restriction.kubernetes.io/zone': 'a', mine: 'yes' };
+  assert.deepEqual(
+    [
+      await api.fails('PATCH', '/api/v1/nodes/n1', { spec: { taints } }, merge),
+      await api.fails('PATCH', '/api/v1/nodes/n1', { metadata: { labels } }, merge),
+    ],
+    [
+      '403 Forbidden: nodes "n1" is forbidden: node "n1" is not allowed to modify taints',
+      '403 Forbidden: nodes "n1" is forbidden: node "n1" is not allowed to modify labels: node-restriction.kubernetes.io/zone',
+    ],
+  );
+  await api.ok('PATCH', '/api/v1/nodes/n1', { metadata: { labels: { mine: 'yes' } } }, merge);
   const namespace = '/api/v1/namespaces/default';
   for (const name of ['mine', 'other']) {
     await api.ok('POST', `${namespace}/secrets`, { metadata: { name }, stringData: { a: 'b' } });

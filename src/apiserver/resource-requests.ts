@@ -1,7 +1,7 @@
 /** Answers requests about objects: every verb on every served kind. Callers have checked who asks. */
 import { parseFieldSelector } from '../api/field-selector.ts';
 import type { Draft } from '../api/draft.ts';
-import type { CertificateSigningRequest, Eviction, Pod } from '../api/gen/types.ts';
+import type { CertificateSigningRequest, Node, Eviction, Pod } from '../api/gen/types.ts';
 import { parseLabelSelector } from '../api/label-selector.ts';
 import { evictions, resources } from '../api/resources.ts';
 import type { ResourceType } from '../api/resources.ts';
@@ -11,7 +11,7 @@ import type { Entropy } from '../base/entropy.ts';
 import type { HttpRequest, HttpResponse, UserInfo } from '../base/http.ts';
 import { StatusError, hasReason } from '../base/status-error.ts';
 import type { Store } from '../store/store.ts';
-import { newObjectProblem } from './authorize-node.ts';
+import { newObjectProblem, ownNodeProblem } from './authorize-node.ts';
 import { nodeNameOf } from './authorize.ts';
 import { changeObject, matchTarget } from './change-object.ts';
 import type { Part } from './change-object.ts';
@@ -322,9 +322,10 @@ export class ResourceRequests {
     const { warnings } = first;
     matchTarget(served, target, first.object);
     let unused: typeof first | undefined = first; // it is changed in place, so that every try needs one of its own
-    const makeNext = (): Draft<FullObject> => {
+    const makeNext = (current: FullObject): Draft<FullObject> => {
       const { object } = unused ?? read();
       unused = undefined;
+      checkChangeByNode(route.type, part, object, current, request.user);
       return object;
     };
     try {
@@ -351,6 +352,7 @@ export class ResourceRequests {
       try {
         const read = this.#deps.reader.decodeValue(route.type, patched, fieldValidation);
         warnings = read.warnings;
+        checkChangeByNode(route.type, part, read.object, current, request.user);
         return read.object;
       } catch (error) {
         if (!hasReason(error, 'BadRequest')) throw error;
@@ -454,6 +456,20 @@ function checkNewOfNode(type: ResourceType, { metadata }: FullObject, user: User
   const name = metadata.name ?? '';
   const problem = node === undefined ? undefined : newObjectProblem(node, type, name);
   if (problem !== undefined) throw forbidden(type, name, problem);
+}
+
+/** A node changes neither its taints nor the labels that are not for it. */
+function checkChangeByNode(
+  type: ResourceType,
+  part: Part,
+  next: FullObject,
+  current: FullObject,
+  user: UserInfo | undefined,
+): void {
+  const node = type !== resources.nodes || part !== 'object' || user === undefined ? undefined : nodeNameOf(user);
+  // The type says that both are Nodes.
+  const problem = node === undefined ? undefined : ownNodeProblem(node, next as Node, current as Node);
+  if (problem !== undefined) throw forbidden(type, current.metadata.name ?? '', problem);
 }
 
 /** A signing request says who asks: whatever the client wrote there. Upstream: `csrStrategy.PrepareForCreate`. */
