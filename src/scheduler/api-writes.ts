@@ -43,7 +43,8 @@ export class ApiWrites {
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof StatusError)) throw error;
-        const isUncertain = hasReason(error, 'Timeout', 'ServiceUnavailable', 'InternalError');
+        // A Conflict says that it is bound already: by us, if the request came twice on its way.
+        const isUncertain = hasReason(error, 'Timeout', 'ServiceUnavailable', 'InternalError', 'Conflict');
         if (!isUncertain && attempt === 0) return { kind: 'unbound', error };
         const where = await this.#whereIs(needs, signal);
         if (where === nodeName) return { kind: 'bound' };

@@ -13,6 +13,8 @@ const nodeCpuMilli = 2_000;
 
 /** What holds between the nodes of a cluster at every moment, whatever goes wrong. */
 export class ClusterChecker {
+  /** Called after each change of a pod. */
+  afterPod: () => void = () => {};
   readonly #nowMs: () => number;
   readonly #pods = new Map<string, Pod>(); // by uid, as the API has them
   readonly #goneMs = new Map<string, number>(); // by pod uid
@@ -46,6 +48,7 @@ export class ClusterChecker {
     } else {
       this.#pods.set(uid, pod);
     }
+    this.afterPod();
   }
 
   #checkBinding(name: string, nodeName: string): void {

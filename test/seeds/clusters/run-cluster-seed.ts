@@ -101,6 +101,9 @@ class ClusterRun {
     this.#features = draws.features;
     this.#workloads = draws.workloads;
     for (const { name, replicas } of draws.workloads) if (replicas !== undefined) this.#want(name, replicas);
+    // Those of a rolling update are counted at rest: its replica sets follow it one after the other.
+    const exact = draws.workloads.filter(({ surge }) => surge === 0);
+    checkers.cluster.afterPod = () => this.#checkCounts(exact);
   }
 
   get wanted(): ReadonlyMap<string, number> {
@@ -221,8 +224,12 @@ class ClusterRun {
     this.#life.check();
     const troubled = new Set(this.#troubles.map(({ node }) => node));
     this.#checker.check(nodes, (node) => !troubled.has(node));
-    if (this.#features.has('lossyControl')) return;
-    for (const { name, surge, replicas } of this.#workloads) {
+    this.#checkCounts(this.#workloads);
+  }
+
+  #checkCounts(workloads: readonly Workload[]): void {
+    if (this.#features.has('lossyControl')) return; // a lost answer to a create makes one more, for a moment
+    for (const { name, surge, replicas } of workloads) {
       if (replicas === undefined) continue;
       const peak = Math.max(this.#wanted.get(name) ?? 0, ...(this.#peaks.get(name) ?? []).map((one) => one.replicas));
       const count = this.#checker.activeOf(name).length;
