@@ -111,9 +111,10 @@ class ClusterRun {
   }
 
   #want(app: string, replicas: number): void {
+    const before = this.#wanted.get(app) ?? 0; // was wanted until now, however long ago it was asked for
     this.#wanted.set(app, replicas);
     const recent = (this.#peaks.get(app) ?? []).filter(({ atSecond }) => atSecond > this.#second - 120);
-    this.#peaks.set(app, [...recent, { replicas, atSecond: this.#second }]);
+    this.#peaks.set(app, [...recent, { replicas: Math.max(before, replicas), atSecond: this.#second }]);
   }
 
   #happens(feature: Feature, share: number): boolean {
