@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import type net from 'node:net';
@@ -124,6 +125,7 @@ export class NamespaceLauncher implements Launcher {
     channel: ShellChannel,
     mode: ScriptMode,
   ) {
+    setMaxListeners(0, this.#closing.signal); // one for each container that is being killed
     this.#clock = deps.clock;
     this.#directory = options.directory;
     this.#roots = new ContainerRoots(options.directory, mode);
