@@ -3,6 +3,7 @@ import type { Pod } from '../../src/api/gen/types.ts';
 import { resources } from '../../src/api/resources.ts';
 import { formatTime } from '../../src/api/time.ts';
 import type { ApiClient } from '../../src/client/api-client.ts';
+import type { Clock } from '../../src/base/clock.ts';
 import { hasReason } from '../../src/base/status-error.ts';
 import { TaskScope } from '../../src/base/task-scope.ts';
 import { targetNodeOf } from '../../src/controllers/daemon-set/daemon-pods.ts';
@@ -15,7 +16,7 @@ const never = new AbortController().signal;
 
 export interface ControlWorldOptions {
   /** The server as the controllers see it. */
-  readonly through?: (client: ApiClient) => ApiClient;
+  readonly through?: (client: ApiClient, clock: Clock) => ApiClient;
 }
 
 /**
@@ -28,7 +29,12 @@ export async function startControlWorld(seed: string, options: ControlWorldOptio
   const startAll = async (): Promise<TaskScope> => {
     const scope = new TaskScope(world.scope.signal);
     const plain = world.clientOf('system:kube-controller-manager');
-    const deps = { client: options.through?.(plain) ?? plain, clock, entropy: world.entropy.fork('controllers'), log };
+    const deps = {
+      client: options.through?.(plain, clock) ?? plain,
+      clock,
+      entropy: world.entropy.fork('controllers'),
+      log,
+    };
     const shared = new SharedInformers(deps);
     startWorkloads(scope, { ...deps, pods: shared.of(resources.pods), shared });
     shared.run(scope);

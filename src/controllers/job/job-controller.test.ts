@@ -1,14 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startControlWorld } from '../../../test/support/control-world.ts';
+import type { ControlWorldOptions } from '../../../test/support/control-world.ts';
 import type { Job, JobSpec } from '../../api/gen/types.ts';
 import { resources } from '../../api/resources.ts';
 import { hasReason } from '../../base/status-error.ts';
 
 const ref = { namespace: 'default', name: 'task' };
 
-async function setUp(seed: string, image: string, spec: Partial<JobSpec> = {}, restartPolicy = 'Never') {
-  const world = await startControlWorld(seed);
+async function setUp(
+  seed: string,
+  image: string,
+  spec: Partial<JobSpec> = {},
+  { restartPolicy = 'Never', ...options }: ControlWorldOptions & { readonly restartPolicy?: string } = {},
+) {
+  const world = await startControlWorld(seed, options);
   const { client, never, clock } = world;
   const template = { spec: { restartPolicy, containers: [{ name: 'c', image }] } };
   const job = { metadata: { name: 'task' }, spec: { template, ...spec } };
@@ -109,7 +115,7 @@ test('past its deadline the job ends its pods, and has failed when they have end
 });
 
 test('restarts within a pod count against the limit, too', async () => {
-  const world = await setUp('job-restarts', 'good', { backoffLimit: 2 }, 'OnFailure');
+  const world = await setUp('job-restarts', 'good', { backoffLimit: 2 }, { restartPolicy: 'OnFailure' });
   await world.live(1);
   const [pod] = await world.pods();
   const container = { name: 'c', image: '', imageID: '', ready: false, restartCount: 1 };
@@ -193,5 +199,34 @@ test('a controller that starts again counts each pod once', async () => {
   await world.live(3);
   const { status } = await world.get();
   assert.deepEqual([status?.succeeded, status?.failed, (await world.pods()).length], [6, undefined, 6]);
+  await world.close();
+});
+
+test('a controller whose view of the pods is late counts each pod once', async () => {
+  const late: string[] = [];
+  const world = await setUp(
+    'job-late',
+    'succeeds',
+    { completions: 3 },
+    {
+      through: (client, clock) => ({
+        ...client,
+        async *watch(type, options, signal) {
+          for await (const event of client.watch(type, options, signal)) {
+            if (type.resource === 'pods' && event.type !== 'BOOKMARK') {
+              late.push(event.type);
+              await clock.sleep(1_500, 'late', signal);
+            }
+            // The same events, later.
+            yield event as never;
+          }
+        },
+      }),
+    },
+  );
+  await world.live(40);
+  const { status } = await world.get();
+  assert.deepEqual([status?.succeeded, status?.failed, (await world.pods()).length], [3, undefined, 3]);
+  assert.ok(late.length >= 9, `it saw ${late.length} late events`);
   await world.close();
 });

@@ -19,6 +19,7 @@ import { JobSync } from './job-sync.ts';
 import type { RecentFailures } from './job-sync.ts';
 import { startOrphanedPods } from './orphaned-pods.ts';
 import { startJobExpiry } from './job-expiry.ts';
+import { ReleasedPods } from './released-pods.ts';
 
 const workers = 5; // upstream: ConcurrentJobSyncs
 
@@ -60,12 +61,14 @@ class JobReconciler implements Reconciler<string> {
   readonly #deps: JobDeps;
   readonly #events: EventRecorder;
   readonly #expectations: Expectations;
+  readonly #released: ReleasedPods;
   readonly #failuresByUid = new Map<string, RecentFailures>(); // of jobs that are there
 
   constructor(deps: JobDeps, events: EventRecorder, expectations: Expectations) {
     this.#deps = deps;
     this.#events = events;
     this.#expectations = expectations;
+    this.#released = new ReleasedPods(deps.pods);
     deps.jobs.onChange(({ previous, current }) => {
       const uid = previous?.metadata?.uid;
       if (uid !== undefined && uid !== current?.metadata?.uid) this.#failuresByUid.delete(uid);
@@ -91,11 +94,12 @@ class JobReconciler implements Reconciler<string> {
       finalizer: trackingFinalizer,
     };
     const candidates = [...podsByController.ownedBy(uid), ...podsByController.orphansIn(namespace)];
-    const pods = await claimObjects(claim, candidates, signal);
+    const claimed = await claimObjects(claim, candidates, signal);
+    const pods = claimed.map((pod) => this.#released.asReleased(pod));
     let failures = this.#failuresByUid.get(uid);
     if (failures === undefined)
       this.#failuresByUid.set(uid, (failures = { count: 0, lastWallMs: 0, notedUids: new Set() }));
-    const deps = { client, clock, events: this.#events, expectations: this.#expectations };
+    const deps = { client, clock, events: this.#events, expectations: this.#expectations, released: this.#released };
     const sync = new JobSync(deps, { key, job, pods, failures, mayManage: isCurrent });
     const waits = [await sync.run(signal), this.#expectations.patienceMs(key)];
     const afterMs = Math.min(...waits.filter((waitMs) => waitMs !== undefined && waitMs > 0).map(Number));

@@ -27,6 +27,7 @@ import {
   withCondition,
 } from './job-progress.ts';
 import type { Progress, Verdict } from './job-progress.ts';
+import type { ReleasedPods } from './released-pods.ts';
 
 const burstMax = 500;
 const patchesAtOnce = 16;
@@ -43,6 +44,7 @@ export interface JobSyncDeps {
   readonly clock: Clock;
   readonly events: EventRecorder;
   readonly expectations: Expectations;
+  readonly released: ReleasedPods;
 }
 
 export interface JobView {
@@ -249,7 +251,18 @@ export class JobSync {
   async #letGo(pods: readonly Pod[], signal: AbortSignal): Promise<void> {
     for (let start = 0; start < pods.length; start += patchesAtOnce) {
       const chosen = pods.slice(start, start + patchesAtOnce);
-      await Promise.all(chosen.map((pod) => removeTracking(this.#deps.client, pod, signal)));
+      await Promise.all(chosen.map((pod) => this.#release(pod, signal)));
+    }
+  }
+
+  async #release(pod: Pod, signal: AbortSignal): Promise<void> {
+    const { client, released } = this.#deps;
+    released.add(pod);
+    try {
+      await removeTracking(client, pod, signal);
+    } catch (error) {
+      released.remove(pod);
+      throw error;
     }
   }
 
