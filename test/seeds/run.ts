@@ -1,38 +1,32 @@
 /**
  * `npm run sim -- --seed N`: one run, with what was armed. If it fails, one fault site after the other is disarmed, and
- * the smallest set that still fails is printed. `npm run sim -- --count N [--from M]`: many, stops at the first failure.
- * With `--clusters` runs of several nodes, of up to `--nodes` (10).
+ * the smallest set that still fails is printed. `npm run sim -- --count N [--from M] [--jobs J]`: many, `J` of them at
+ * once (default: as many as there are processors), until one fails; with `--all`, all of them. With `--clusters`, runs
+ * of several nodes, of up to `--nodes` (10). With `--times` each one's duration.
  */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import os from 'node:os';
+import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { simVerbs } from '../../src/sim/sim-runtime.ts';
-import { runClusterSeed } from './clusters/run-cluster-seed.ts';
-import { runSeed } from './run-seed.ts';
+import type { SeedRun, SeedVerdict } from './seed-worker.ts';
+
+const seedSecondsMax = 180; // of real time; most take one or two
+const seedsOfOneProcess = 100; // then a new one, so that memory is bounded
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string' },
-    count: { type: 'string' },
+    count: { type: 'string', default: '100' },
     from: { type: 'string', default: '0' },
-    times: { type: 'boolean' },
-    clusters: { type: 'boolean' },
+    jobs: { type: 'string', default: String(os.availableParallelism()) },
+    all: { type: 'boolean', default: false },
+    times: { type: 'boolean', default: false },
+    clusters: { type: 'boolean', default: false },
     nodes: { type: 'string', default: '10' },
   },
 });
-
-const nodesMax = Number(values.nodes);
-
-function run(seed: string, disarmed: ReadonlySet<string>): Promise<object> {
-  return values.clusters === true ? runClusterSeed(seed, { disarmed, nodesMax }) : runSeed(seed, disarmed);
-}
-
-async function failureOf(seed: string, disarmed: ReadonlySet<string>): Promise<string | undefined> {
-  try {
-    await run(seed, disarmed);
-    return undefined;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-}
 
 const sites = [
   ...simVerbs.flatMap((verb) => [`cri.${verb}.lostRequest`, `cri.${verb}.lostReply`]),
@@ -45,36 +39,88 @@ const sites = [
   ),
 ];
 
-async function shrink(seed: string): Promise<void> {
-  const disarmed = new Set<string>();
-  for (const site of sites) {
-    disarmed.add(site);
-    if ((await failureOf(seed, disarmed)) === undefined) disarmed.delete(site);
+/** Runs seeds in a process of its own, so that one that spins without an end can be ended. */
+class SeedProcess {
+  #child: ReturnType<typeof fork> | undefined;
+  #runs = 0;
+
+  async run(seed: string, disarmed: readonly string[] = []): Promise<SeedVerdict> {
+    if (this.#runs >= seedsOfOneProcess) this.close();
+    this.#child ??= fork(path.join(import.meta.dirname, 'seed-worker.ts'));
+    this.#runs += 1;
+    const child = this.#child;
+    const order: SeedRun = { seed, disarmed, ...(values.clusters ? { nodesMax: Number(values.nodes) } : {}) };
+    const over = new AbortController();
+    const timer = setTimeout(() => over.abort(), seedSecondsMax * 1_000);
+    try {
+      child.send(order);
+      const ended = once(child, 'exit', { signal: over.signal }).then(([code]): SeedVerdict => {
+        this.close();
+        return { failure: `the process ended with ${String(code)}` };
+      });
+      // The worker sends nothing else.
+      const answered = once(child, 'message', { signal: over.signal }).then(([verdict]) => verdict as SeedVerdict);
+      return await Promise.race([answered, ended]);
+    } catch {
+      this.close();
+      return { failure: `did not end within ${seedSecondsMax} s` };
+    } finally {
+      clearTimeout(timer);
+      over.abort();
+    }
   }
-  const needed = sites.filter((site) => !disarmed.has(site));
-  console.log(`fault sites that it needs: ${needed.join(', ') || 'none'}`);
+
+  close(): void {
+    this.#child?.kill('SIGKILL');
+    this.#child = undefined;
+    this.#runs = 0;
+  }
 }
 
-if (values.seed !== undefined) {
-  const failure = await failureOf(values.seed, new Set());
-  if (failure === undefined) {
-    console.log(await run(values.seed, new Set()));
-  } else {
-    console.log(`seed ${values.seed}: ${failure}`);
-    await shrink(values.seed);
-    process.exitCode = 1;
+async function runOne(seed: string): Promise<boolean> {
+  const seeds = new SeedProcess();
+  try {
+    const { failure, result } = await seeds.run(seed);
+    console.log(failure === undefined ? result : `seed ${seed}: ${failure}`);
+    if (failure === undefined) return true;
+    const disarmed: string[] = [];
+    for (const site of sites) {
+      if ((await seeds.run(seed, [...disarmed, site])).failure !== undefined) disarmed.push(site);
+    }
+    const needed = sites.filter((site) => !disarmed.includes(site));
+    console.log(`fault sites that it needs: ${needed.join(', ') || 'none'}`);
+    return false;
+  } finally {
+    seeds.close();
   }
-} else {
-  const from = Number(values.from);
-  const count = Number(values.count ?? 100);
-  for (let seed = from; seed < from + count; seed++) {
-    const beganMs = performance.now();
-    const failure = await failureOf(String(seed), new Set());
-    if (values.times === true) console.log(`seed ${seed}: ${Math.round(performance.now() - beganMs)} ms`);
-    if (failure === undefined) continue;
-    console.log(`seed ${seed}: ${failure}`);
-    process.exitCode = 1;
-    break;
-  }
-  if (process.exitCode !== 1) console.log(`${count} seeds from ${from}: all came to rest`);
 }
+
+async function runMany(from: number, count: number): Promise<boolean> {
+  let next = from;
+  const failed: number[] = [];
+  const work = async (): Promise<void> => {
+    const seeds = new SeedProcess();
+    try {
+      while (next < from + count && (values.all || failed.length === 0)) {
+        const seed = next++;
+        const beganMs = performance.now();
+        const { failure } = await seeds.run(String(seed));
+        if (values.times) console.log(`seed ${seed}: ${Math.round(performance.now() - beganMs)} ms`);
+        if (failure === undefined) continue;
+        failed.push(seed);
+        console.log(`seed ${seed}: ${failure}`);
+      }
+    } finally {
+      seeds.close();
+    }
+  };
+  await Promise.all(Array.from({ length: Number(values.jobs) }, work));
+  if (failed.length === 0) console.log(`${count} seeds from ${from}: all came to rest`);
+  else console.log(`failed: ${failed.sort((a, b) => a - b).join(' ')}`);
+  return failed.length === 0;
+}
+
+const isGood = await (values.seed === undefined
+  ? runMany(Number(values.from), Number(values.count))
+  : runOne(values.seed));
+process.exitCode = isGood ? 0 : 1;
