@@ -1,5 +1,6 @@
 import { resources } from '../api/resources.ts';
 import type { TaskScope } from '../base/task-scope.ts';
+import { CorrelatingEventRecorder } from '../client/correlating-event-recorder.ts';
 import type { CertificateAuthority } from './certificates/certificate-authority.ts';
 import { startCertificateSigning } from './certificates/signing-controller.ts';
 import { startTokenCleaner } from './certificates/token-cleaner.ts';
@@ -40,10 +41,12 @@ export function startControllers(scope: TaskScope, options: ControllerDeps & Con
   const namespaces = shared.of(resources.namespaces);
   startNamespaceController(scope, { ...deps, namespaces });
   const leases = shared.of(resources.leases);
-  startNodeRegistration(scope, deps);
+  const events = new CorrelatingEventRecorder({ ...deps, source: { component: 'node-controller' } });
+  scope.start((signal) => events.run(signal));
+  startNodeRegistration(scope, { ...deps, events });
   const { isNodeAlive, nodeLifecycle = nodeLifecycleDefaults } = options;
   const asking = isNodeAlive === undefined ? {} : { isAlive: isNodeAlive };
-  startNodeLifecycle(scope, { ...deps, leases, ...asking }, nodeLifecycle);
+  startNodeLifecycle(scope, { ...deps, leases, events, ...asking }, nodeLifecycle);
   startTaintEviction(scope, deps);
   startPodGc(scope, deps);
   startServiceAccountController(scope, { ...deps, namespaces });

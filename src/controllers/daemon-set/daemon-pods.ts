@@ -4,7 +4,7 @@ import { scaledValue } from '../../api/int-or-percent.ts';
 import { isSelectedNode, toleratesTaint } from '../../api/node-selection.ts';
 import { resources } from '../../api/resources.ts';
 import { podFromTemplate } from '../owned-pods/pod-control.ts';
-import { availableInMs, isPodReady } from '../owned-pods/pod-readiness.ts';
+import { availableInMs, hasEnded, isPodReady } from '../owned-pods/pod-readiness.ts';
 
 export const hashLabel = 'controller-revision-hash';
 const templateGenerationLabel = 'pod-template-generation';
@@ -117,7 +117,7 @@ export function changesOnNode(
   const create = decision === 'runs' ? [name] : [];
   if (pods.length === 0) return { create, remove: [] };
   const live = pods.filter((pod) => !isGoing(pod));
-  const ended = live.filter(({ status }) => status?.phase === 'Failed' || status?.phase === 'Succeeded');
+  const ended = live.filter(hasEnded);
   const running = live.filter((pod) => !ended.includes(pod)).sort(byAge);
   if (!allowsSurge(daemonSet)) return { create: [], remove: [...ended, ...running.slice(1)] };
   if (running.length === 0) return { create, remove: ended };

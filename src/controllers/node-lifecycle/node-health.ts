@@ -16,6 +16,11 @@ export function conditionOf(node: Node, type: string): NodeCondition | undefined
   return node.status?.conditions?.find((condition) => condition.type === type);
 }
 
+/** It says so, and nobody has taken it back. */
+export function isReadyNode(node: Node): boolean {
+  return conditionOf(node, 'Ready')?.status === 'True';
+}
+
 /** Upstream: `tryUpdateNodeHealth`, its first half. `before`: `undefined` for a node that is new here. */
 export function heardOf(
   before: NodeHealth | undefined,

@@ -5,14 +5,14 @@ import type { Outcome, Reconciler } from '../../base/run-reconciler.ts';
 import { StatusError, hasReason } from '../../base/status-error.ts';
 import type { TaskScope } from '../../base/task-scope.ts';
 import { WorkQueue } from '../../base/work-queue.ts';
-import { CorrelatingEventRecorder } from '../../client/correlating-event-recorder.ts';
 import type { EventRecorder } from '../../client/event-recorder.ts';
 import type { Informer } from '../../client/informer.ts';
+import { isPodReady } from '../owned-pods/pod-readiness.ts';
 import { startWorkers } from '../run-controller.ts';
 import type { ControllerDeps } from '../run-controller.ts';
 import { EvictionZone } from './eviction-zone.ts';
 import type { EvictionRates } from './eviction-zone.ts';
-import { conditionOf, heardOf, silencedConditions } from './node-health.ts';
+import { conditionOf, heardOf, isReadyNode, silencedConditions } from './node-health.ts';
 import type { NodeHealth } from './node-health.ts';
 import { currentEvictionTaint, evictionTaintOf, withEvictionTaint, withNoScheduleTaints } from './node-taints.ts';
 import { zoneOf, zoneStateOf } from './zone-state.ts';
@@ -48,6 +48,8 @@ export interface NodeLifecycleDeps extends ControllerDeps {
   readonly pods: Informer<Pod>;
   /** Of `kube-node-lease`. */
   readonly leases: Informer<Lease>;
+  /** Of the component `node-controller`. Run by the caller. */
+  readonly events: EventRecorder;
   /**
    * Asks a node that was silent for too long, before it counts as lost: one that starves is not evicted. Default: it is
    * not asked, as upstream. Must not throw but for its signal, and must have a time limit of its own.
@@ -64,16 +66,14 @@ const nodesAtOnce = 16;
  */
 export function startNodeLifecycle(scope: TaskScope, deps: NodeLifecycleDeps, options: NodeLifecycleOptions): void {
   const { clock, nodes, pods, leases } = deps;
-  const events = new CorrelatingEventRecorder({ ...deps, source: { component: 'node-controller' } });
   const tainting = new WorkQueue<string>({ clock, signal: scope.signal });
   const evicting = new WorkQueue<string>({ clock, signal: scope.signal });
-  const controller = new NodeLifecycle({ ...deps, events, evicting, scope }, options);
+  const controller = new NodeLifecycle({ ...deps, evicting, scope }, options);
   nodes.onChange(({ previous, current }) => {
     if (current === undefined) controller.forget(previous?.metadata?.name ?? '');
     else tainting.add(current.metadata?.name ?? '');
   });
   const synced = [nodes, pods, leases];
-  scope.start((signal) => events.run(signal));
   startWorkers(scope, deps, controller.noScheduleTaints, tainting, { workers: 4, synced });
   startWorkers(scope, deps, controller.evictions, evicting, { workers: 1, synced });
   scope.start(async (signal) => {
@@ -93,7 +93,6 @@ interface Asked {
 }
 
 type OwnDeps = NodeLifecycleDeps & {
-  readonly events: EventRecorder;
   readonly evicting: WorkQueue<string>;
   readonly scope: TaskScope;
 };
@@ -104,7 +103,6 @@ class NodeLifecycle {
   readonly #healths = new Map<string, NodeHealth>(); // by node name
   readonly #asked = new Map<string, Asked>(); // by node name; since it fell silent
   readonly #zones = new Map<string, EvictionZone>(); // by zone; made at first sight and kept
-  readonly #podsToMark = new Set<string>(); // names of nodes whose pods could not all be marked yet
   #isHalted = false; // no node at all is Ready
 
   constructor(deps: OwnDeps, options: NodeLifecycleOptions) {
@@ -144,7 +142,6 @@ class NodeLifecycle {
   forget(nodeName: string): void {
     this.#healths.delete(nodeName);
     this.#asked.delete(nodeName);
-    this.#podsToMark.delete(nodeName);
     for (const zone of this.#zones.values()) zone.remove(nodeName);
   }
 
@@ -159,7 +156,9 @@ class NodeLifecycle {
 
   /** Looks at every node once. Upstream: `monitorNodeHealth`. */
   async monitor(signal: AbortSignal): Promise<void> {
-    const nodes = await this.#forEach(this.#deps.nodes.list(), (node) => this.#look(node, signal), signal);
+    const readyPodsOf = this.#readyPods();
+    const look = (node: Node): Promise<Node> => this.#look(node, readyPodsOf, signal);
+    const nodes = await this.#forEach(this.#deps.nodes.list(), look, signal);
     await this.#judgeZones(nodes, signal); // before anything is evicted: it may be the control plane that is cut off
     await this.#forEach(nodes, (node) => this.#wantEviction(node, signal), signal);
   }
@@ -187,15 +186,21 @@ class NodeLifecycle {
     return results;
   }
 
-  /** The node as it is after that. */
-  async #look(node: Node, signal: AbortSignal): Promise<Node> {
-    const name = node.metadata?.name ?? '';
-    const wasReady = conditionOf(node, 'Ready')?.status === 'True';
+  /** By the name of their node; made when it is asked for first. */
+  #readyPods(): (nodeName: string) => readonly Pod[] {
+    let byNode: ReadonlyMap<string, readonly Pod[]> | undefined;
+    return (nodeName) => {
+      byNode ??= readyPodsByNode(this.#deps.pods.list());
+      return byNode.get(nodeName) ?? [];
+    };
+  }
+
+  /** The node as it is after that. Its pods are marked as long as one of them is Ready, also after a restart. */
+  async #look(node: Node, readyPodsOf: (nodeName: string) => readonly Pod[], signal: AbortSignal): Promise<Node> {
     const current = await this.#silenceIfSilent(node, signal);
-    const isReady = conditionOf(current, 'Ready')?.status === 'True';
-    if (wasReady && !isReady) this.#tellNotReady(current);
-    if (isReady) this.#podsToMark.delete(name);
-    else if (this.#podsToMark.has(name) || this.#hasReadyPods(name)) await this.#markPods(name, signal);
+    if (isReadyNode(current)) return current;
+    if (isReadyNode(node)) this.#tellNotReady(current);
+    for (const pod of readyPodsOf(node.metadata?.name ?? '')) await this.#markNotReady(pod, signal);
     return current;
   }
 
@@ -239,42 +244,24 @@ class NodeLifecycle {
 
   #tellNotReady(node: Node): void {
     const { name = '', uid = '' } = node.metadata ?? {};
-    this.#podsToMark.add(name);
     const reference = { apiVersion: 'v1', kind: 'Node', name, uid };
     this.#deps.events.event(reference, 'Normal', 'NodeNotReady', `Node ${name} status is now: NodeNotReady`);
   }
 
-  #podsOf(nodeName: string): readonly Pod[] {
-    return this.#deps.pods.list().filter(({ spec }) => spec?.nodeName === nodeName);
-  }
-
-  /** After a restart of this controller nobody else knows that they were not marked. */
-  #hasReadyPods(nodeName: string): boolean {
-    return this.#podsOf(nodeName).some(isReadyPod);
-  }
-
   /** Upstream: `MarkPodsNotReady`. */
-  async #markPods(nodeName: string, signal: AbortSignal): Promise<void> {
+  async #markNotReady(pod: Pod, signal: AbortSignal): Promise<void> {
     const { client, clock, events } = this.#deps;
-    this.#podsToMark.add(nodeName);
-    for (const pod of this.#podsOf(nodeName).filter(isReadyPod)) {
-      const { namespace = '', name = '', uid = '' } = pod.metadata ?? {};
-      const ready = { type: 'Ready', status: 'False', lastTransitionTime: formatTime(clock.wallMs()) };
-      const body = { metadata: { uid }, status: { conditions: [ready] } };
-      const reference = { apiVersion: 'v1', kind: 'Pod', namespace, name, uid };
-      try {
-        await client.patch(
-          resources.pods,
-          { namespace, name, subresource: 'status' },
-          { type: 'strategic', body },
-          signal,
-        );
-        events.event(reference, 'Warning', 'NodeNotReady', 'Node is not ready');
-      } catch (error) {
-        if (!hasReason(error, 'NotFound', 'Conflict')) throw error; // gone, or another one by now
-      }
+    const { namespace = '', name = '', uid = '' } = pod.metadata ?? {};
+    const ready = { type: 'Ready', status: 'False', lastTransitionTime: formatTime(clock.wallMs()) };
+    const body = { metadata: { uid }, status: { conditions: [ready] } };
+    const reference = { apiVersion: 'v1', kind: 'Pod', namespace, name, uid };
+    try {
+      const ref = { namespace, name, subresource: 'status' };
+      await client.patch(resources.pods, ref, { type: 'strategic', body }, signal);
+      events.event(reference, 'Warning', 'NodeNotReady', 'Node is not ready');
+    } catch (error) {
+      if (!hasReason(error, 'NotFound', 'Conflict')) throw error; // gone, or another one by now
     }
-    this.#podsToMark.delete(nodeName);
   }
 
   /** Upstream: `processTaintBaseEviction`. */
@@ -304,7 +291,7 @@ class NodeLifecycle {
     const members = new Map<string, { ready: number; notReady: number }>();
     for (const node of nodes) {
       const counts = members.get(zoneOf(node)) ?? { ready: 0, notReady: 0 };
-      counts[conditionOf(node, 'Ready')?.status === 'True' ? 'ready' : 'notReady'] += 1;
+      counts[isReadyNode(node) ? 'ready' : 'notReady'] += 1;
       members.set(zoneOf(node), counts);
     }
     const { unhealthyZoneFraction } = this.#options;
@@ -378,6 +365,13 @@ class NodeLifecycle {
   }
 }
 
-function isReadyPod({ status }: Pod): boolean {
-  return status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true;
+function readyPodsByNode(pods: readonly Pod[]): ReadonlyMap<string, readonly Pod[]> {
+  const byNode = new Map<string, Pod[]>();
+  for (const pod of pods.filter(isPodReady)) {
+    const name = pod.spec?.nodeName ?? '';
+    const others = byNode.get(name);
+    if (others === undefined) byNode.set(name, [pod]);
+    else others.push(pod);
+  }
+  return byNode;
 }

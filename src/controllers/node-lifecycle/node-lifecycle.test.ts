@@ -6,6 +6,7 @@ import type { Lease, Node, Pod } from '../../api/gen/types.ts';
 import { resources } from '../../api/resources.ts';
 import { formatMicroTime, formatTime } from '../../api/time.ts';
 import { hasReason } from '../../base/status-error.ts';
+import { CorrelatingEventRecorder } from '../../client/correlating-event-recorder.ts';
 import { ListWatchInformer } from '../../client/list-watch-informer.ts';
 import { startPodGc } from '../pod-gc/pod-gc-controller.ts';
 import { startTaintEviction } from '../taint-eviction/taint-eviction-controller.ts';
@@ -48,7 +49,9 @@ async function setUp(nodeNames: readonly string[], { isAlive, ...options }: SetU
       }
     }
   });
-  startNodeLifecycle(scope, deps, { ...nodeLifecycleDefaults, ...options });
+  const events = new CorrelatingEventRecorder({ ...deps, source: { component: 'node-controller' } });
+  scope.start((signal) => events.run(signal));
+  startNodeLifecycle(scope, { ...deps, events }, { ...nodeLifecycleDefaults, ...options });
   startTaintEviction(scope, deps);
   startPodGc(scope, deps);
   for (const informer of [pods, nodes, leases]) scope.start((signal) => informer.run(signal));

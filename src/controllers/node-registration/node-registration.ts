@@ -2,7 +2,6 @@ import type { Node } from '../../api/gen/types.ts';
 import type { TaskScope } from '../../base/task-scope.ts';
 import { WorkQueue } from '../../base/work-queue.ts';
 import type { Outcome, Reconciler } from '../../base/run-reconciler.ts';
-import { CorrelatingEventRecorder } from '../../client/correlating-event-recorder.ts';
 import type { EventRecorder } from '../../client/event-recorder.ts';
 import type { Informer } from '../../client/informer.ts';
 import { startWorkers } from '../run-controller.ts';
@@ -14,16 +13,14 @@ import type { ControllerDeps } from '../run-controller.ts';
  */
 export function startNodeRegistration(
   scope: TaskScope,
-  deps: ControllerDeps & { readonly nodes: Informer<Node> },
+  deps: ControllerDeps & { readonly nodes: Informer<Node>; readonly events: EventRecorder },
 ): void {
-  const events = new CorrelatingEventRecorder({ ...deps, source: { component: 'node-controller' } });
   const queue = new WorkQueue<string>({ clock: deps.clock, signal: scope.signal });
   deps.nodes.onChange(({ previous, current }) => {
     // What a node says of itself changes nothing here, only its coming, going, and coming again under the same name.
     if (previous?.metadata?.uid !== current?.metadata?.uid) queue.add((current ?? previous)?.metadata?.name ?? '');
   });
-  const reconciler = new NodeRegistration({ nodes: deps.nodes, events });
-  scope.start((signal) => events.run(signal));
+  const reconciler = new NodeRegistration(deps);
   startWorkers(scope, deps, reconciler, queue, { workers: 1, synced: [deps.nodes] });
 }
 

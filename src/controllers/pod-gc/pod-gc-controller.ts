@@ -5,6 +5,7 @@ import type { TaskScope } from '../../base/task-scope.ts';
 import type { Informer } from '../../client/informer.ts';
 import { disruptPod } from '../disruption-target.ts';
 import type { Disruption } from '../disruption-target.ts';
+import { hasEnded } from '../owned-pods/pod-readiness.ts';
 import type { ControllerDeps } from '../run-controller.ts';
 
 const periodMs = 20_000;
@@ -92,8 +93,7 @@ class PodGc {
 
   async #endOrphan(pod: Pod, signal: AbortSignal): Promise<void> {
     this.#deps.log.info('orphanedPodDeleted', { pod: pod.metadata?.name, node: pod.spec?.nodeName });
-    const isOver = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
-    if (isOver) await this.#delete(pod, signal);
+    if (hasEnded(pod)) await this.#delete(pod, signal);
     else await disruptPod(this.#deps, pod, nodeGone, signal);
   }
 
@@ -120,7 +120,7 @@ class PodGc {
 
 /** Those above the limit: evicted ones first, then the oldest. */
 function excessTerminated(pods: readonly Pod[]): readonly Pod[] {
-  const terminated = pods.filter(({ status }) => status?.phase === 'Succeeded' || status?.phase === 'Failed');
+  const terminated = pods.filter(hasEnded);
   const excess = terminated.length - terminatedPodsMax;
   if (excess <= 0) return [];
   const rank = ({ status }: Pod): number => (status?.reason === 'Evicted' ? 0 : 1);

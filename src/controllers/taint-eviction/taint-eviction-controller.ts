@@ -6,6 +6,7 @@ import { CorrelatingEventRecorder } from '../../client/correlating-event-recorde
 import type { EventRecorder } from '../../client/event-recorder.ts';
 import type { Informer } from '../../client/informer.ts';
 import { disruptPod } from '../disruption-target.ts';
+import { keyOf, refOf } from '../owned-pods/controller-ref.ts';
 import { startWorkers } from '../run-controller.ts';
 import type { ControllerDeps } from '../run-controller.ts';
 import { toleratedMs } from './tolerated.ts';
@@ -43,10 +44,6 @@ export function startTaintEviction(scope: TaskScope, deps: TaintEvictionDeps): v
   startWorkers(scope, deps, controller, queue, { workers, synced: [nodes, pods] });
 }
 
-function keyOf({ metadata }: Pod): string {
-  return `${metadata?.namespace ?? ''}/${metadata?.name ?? ''}`;
-}
-
 function evictingTaints(node: Node | undefined): readonly Taint[] {
   return (node?.spec?.taints ?? []).filter(({ effect }) => effect === 'NoExecute');
 }
@@ -67,8 +64,8 @@ class TaintEviction implements Reconciler<string> {
 
   async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
     const { clock, nodes, pods, log } = this.#deps;
-    const slash = key.indexOf('/');
-    const pod = pods.get(key.slice(0, slash), key.slice(slash + 1));
+    const { namespace, name } = refOf(key);
+    const pod = pods.get(namespace, name);
     if (pod === undefined || pod.metadata?.deletionTimestamp !== undefined || pod.spec?.nodeName === undefined) {
       this.#scheduled.delete(key);
       return { kind: 'settled' };
