@@ -2,6 +2,7 @@
  * Pods in real containers, on a containerd of its own (`test/support/containerd.ts`: needs root and the Debian packages
  * named there), beside what the bare CRI calls cost in the same run.
  */
+import { setMaxListeners } from 'node:events';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,10 +27,12 @@ const crashes = 8;
 const podsAtOnce = 50;
 const floorConcurrency = 8;
 const execProbes = 15;
+const execPeriodMs = 1_000;
 const shareWarmUpMs = 20_000;
 const shareMeasureMs = 20_000;
 const waitMsMax = 120_000;
 const { signal } = new AbortController();
+setMaxListeners(0, signal); // one for each pod that is removed
 
 export async function benchContainerd(): Promise<BenchRow[]> {
   const missing = containerdMissing();
@@ -74,6 +77,7 @@ async function measureFloors(containerd: TestContainerd): Promise<Floors> {
   for (let i = 0; i < podsOneByOne; i++) containerId = await startPod();
   const execMs: number[] = [];
   for (let i = 0; i < execProbes; i++) {
+    await sleep(execPeriodMs); // back to back they take less, as everything is warm
     const beganMs = performance.now();
     await runtime.execSync(containerId, ['true'], 10_000, signal);
     execMs.push(performance.now() - beganMs);
@@ -225,7 +229,7 @@ async function benchExecProbe(containerd: TestContainerd, floors: Floors): Promi
   });
   try {
     const pod = manifest('exec', ['sleep', '600']);
-    const probe = { exec: { command: ['true'] }, periodSeconds: 1 };
+    const probe = { exec: { command: ['true'] }, periodSeconds: execPeriodMs / 1_000 };
     const containers = (pod.spec?.containers ?? []).map((container) => ({ ...container, livenessProbe: probe }));
     const probed: Pod = { ...pod, spec: { ...pod.spec, containers } };
     await cluster.client.create(resources.pods, { namespace: 'default' }, probed, signal);
@@ -240,7 +244,7 @@ async function benchExecProbe(containerd: TestContainerd, floors: Floors): Promi
       unit: 'ms',
       ours: percentile(durationsMs, 0.5),
       floor: floors.execMs,
-      floorName: 'ExecSync',
+      floorName: 'ExecSync, one a second',
       target: 20,
       better: 'lower',
     },
