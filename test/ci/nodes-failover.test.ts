@@ -1,0 +1,161 @@
+/** Nodes that are killed, cut off, paused and starved, as processes: how soon they are replaced, and what they do after. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { TestContext } from 'node:test';
+import type { Lease, Node, Pod } from '../../src/api/gen/types.ts';
+import { resources } from '../../src/api/resources.ts';
+import { skipWithoutNetworks } from '../support/node-networks.ts';
+import { kubectlVersions, runKubectl, sleepMs } from './livelet-up.ts';
+import { NodesBed, isReady, nameOf, uidOf, until } from './nodes-bed.ts';
+import { containerProcesses, uptimeMs } from './nodes-processes.ts';
+
+const manifest = path.resolve(import.meta.dirname, '../data/manifests/kubia-rc.yaml');
+const names = ['n1', 'n2', 'n3'];
+const promisedSeconds = 10; // of the profile `fast`, on a machine that has time
+const slack = 3; // of one that has not
+
+const skip = skipWithoutNetworks() || (kubectlVersions().size === 0 ? 'no kubectl' : false);
+let bed: NodesBed;
+
+const others = (name: string): string[] => names.filter((other) => other !== name);
+const runsOn = (name: string): string[] =>
+  containerProcesses(bed.directory)
+    .filter(({ nodeName }) => nodeName === name)
+    .map(({ podUid }) => podUid);
+
+/** Spreads the replicas over all three nodes; what was there before has ended. The uids of those on `name`. */
+async function spread(name: string): Promise<string[]> {
+  await Promise.all(names.map((node) => bed.untilNode(node, true)));
+  await bed.kubectl('scale', 'rc', 'kubia', '--replicas=0');
+  await until('none is left', async () => ((await bed.read<Pod>('pods')).length === 0 ? true : undefined));
+  await bed.kubectl('scale', 'rc', 'kubia', '--replicas=3');
+  const byNode = await bed.untilReplicas(3, names);
+  const uids = (byNode.get(name) ?? []).map(uidOf);
+  assert.equal(uids.length, 1);
+  assert.deepEqual(runsOn(name), uids);
+  return uids;
+}
+
+/** Loses a node, and waits for the replacements; says how long after its last heartbeat they were Ready. */
+async function untilReplaced(t: TestContext, name: string, how: string): Promise<void> {
+  await bed.untilReplicas(3, others(name));
+  const readyMs = Date.now();
+  const [lease] = await bed.read<Lease>('lease', '-n', 'kube-node-lease', '--field-selector', `metadata.name=${name}`);
+  const seconds = (readyMs - Date.parse(lease?.spec?.renewTime ?? '')) / 1_000;
+  t.diagnostic(`${how}: replacements Ready ${seconds.toFixed(1)} s after the last heartbeat`);
+  assert.ok(seconds < promisedSeconds * slack, `${seconds} s`);
+}
+
+/** The node is back: it has ended what was replaced, and nothing else runs there than what the API has there. */
+async function untilClean(name: string, replaced: readonly string[]): Promise<void> {
+  await bed.untilNode(name, true);
+  await bed.untilNoneEnds();
+  await until(`${name} runs what the API has`, async () => {
+    const wanted = (await bed.read<Pod>('pods')).filter(({ spec }) => spec?.nodeName === name).map(uidOf);
+    const runs = runsOn(name);
+    return runs.every((uid) => wanted.includes(uid)) && !runs.some((uid) => replaced.includes(uid)) ? true : undefined;
+  });
+}
+
+describe('nodes that are lost, and come back', { skip }, () => {
+  before(async () => {
+    bed = await NodesBed.open({ names });
+    // A second to end in is enough here: kubia itself takes all that it is given.
+    const quick = fs
+      .readFileSync(manifest, 'utf8')
+      .replace(/^( +)containers:/m, '$1terminationGracePeriodSeconds: 1\n$&');
+    const { code, stderr } = await runKubectl(bed.kubeconfigPath, ['create', '-f', '-'], quick);
+    assert.equal(code, 0, stderr);
+  });
+  after(() => bed?.close());
+
+  test('kill -9: replaced within 10 s of the last heartbeat', async (t) => {
+    const replaced = await spread('n1');
+    bed.signal('n1', 'SIGKILL');
+    await untilReplaced(t, 'n1', 'kill -9');
+    await until('its containers have ended with it', async () => (runsOn('n1').length === 0 ? true : undefined));
+    await bed.startNode('n1');
+    await untilClean('n1', replaced);
+  });
+
+  test('a cut cable: replaced within 10 s of the last heartbeat; its own pods run on until it is back', async (t) => {
+    const replaced = await spread('n2');
+    bed.computer('n2').setLink('down');
+    await untilReplaced(t, 'n2', 'cut off');
+    assert.deepEqual(runsOn('n2'), replaced);
+    bed.computer('n2').setLink('up');
+    await untilClean('n2', replaced);
+  });
+
+  test('an agent that is paused is replaced; when it goes on it ends what was replaced, and starts none of it', async (t) => {
+    const replaced = await spread('n1');
+    const [pod = ''] = (await bed.read<Pod>('pods', '--field-selector', 'spec.nodeName=n1')).map(nameOf);
+    bed.signal('n1', 'SIGSTOP');
+    await untilReplaced(t, 'n1', 'paused');
+    assert.deepEqual(runsOn('n1'), replaced, 'its containers are not paused');
+    // Deleted for good meanwhile: the agent still has it on its list when it goes on.
+    await bed.kubectl('delete', 'pod', pod, '--force', '--grace-period=0');
+    await until('the API has it no more', async () =>
+      (await bed.read<Pod>('pods')).some((one) => nameOf(one) === pod) ? undefined : true,
+    );
+    const resumedMs = uptimeMs();
+    bed.signal('n1', 'SIGCONT');
+    const startedLate: string[] = [];
+    let isOver = false;
+    const looking = (async () => {
+      while (!isOver) {
+        for (const { podUid, startedMs } of containerProcesses(bed.directory)) {
+          if (replaced.includes(podUid) && startedMs > resumedMs) startedLate.push(podUid);
+        }
+        await sleepMs(50);
+      }
+    })();
+    await untilClean('n1', replaced);
+    isOver = true;
+    await looking;
+    assert.deepEqual(startedLate, []);
+  });
+
+  test('a node that starves, and answers late, keeps its pods', async () => {
+    let kept = await spread('n3');
+    const client = bed.client();
+    const watching = new AbortController();
+    const seen: string[] = [];
+    const watchNodes = (async () => {
+      for await (const event of client.watch(resources.nodes, {}, watching.signal)) {
+        const node: Node = event.object;
+        if (event.type === 'MODIFIED' && nameOf(node) === 'n3' && !isReady(node)) seen.push('n3 is NotReady');
+      }
+    })();
+    // Silent for longer than the 4 s after which the server asks; it waits 2.5 s for the answer. A pause that this
+    // busy machine made longer than the promise holds for says nothing.
+    let pauses = 0;
+    for (let tries = 0; pauses < 4 && tries < 20; tries++) {
+      const beganMs = performance.now();
+      bed.signal('n3', 'SIGSTOP');
+      await sleepMs(4_600);
+      bed.signal('n3', 'SIGCONT');
+      const pausedMs = performance.now() - beganMs;
+      await sleepMs(400);
+      if (pausedMs < 5_000) {
+        pauses++;
+        continue;
+      }
+      pauses = 0;
+      kept = await spread('n3');
+      seen.length = 0;
+    }
+    assert.equal(pauses, 4, 'this machine is too busy to tell');
+    await sleepMs(2_000);
+    watching.abort();
+    await watchNodes;
+    client.close();
+    assert.deepEqual(seen, []);
+    const pods = (await bed.read<Pod>('pods')).filter(({ spec }) => spec?.nodeName === 'n3');
+    assert.deepEqual(pods.map(uidOf), kept);
+    assert.ok(pods.every(isReady));
+    assert.deepEqual(runsOn('n3'), kept);
+  });
+});
