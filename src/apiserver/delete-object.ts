@@ -4,6 +4,7 @@ import { forbidden as forbiddenField, invalid, invalidError } from '../api/field
 import type { FieldError } from '../api/field-error.ts';
 import type { DeleteOptions, Namespace } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
+import { systemPriorityClasses } from '../api/system-priority-classes.ts';
 import { formatTime } from '../api/time.ts';
 import type { Clock } from '../base/clock.ts';
 import { StatusError } from '../base/status-error.ts';
@@ -103,6 +104,9 @@ function fromQuery(query: URLSearchParams): DeleteOptions {
 /** Namespaces that the cluster cannot do without. Upstream: the admission plugin NamespaceLifecycle. */
 const immortalNamespaces: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public']);
 
+/** Upstream: `IsKnownSystemPriorityClass`. */
+const systemClasses: ReadonlySet<string> = new Set(systemPriorityClasses.map(({ name }) => name));
+
 export function deleteObject(
   deps: { readonly clock: Clock },
   served: Served,
@@ -112,6 +116,9 @@ export function deleteObject(
 ): Promise<Changed> {
   if (served.type.resource === resources.namespaces.resource && immortalNamespaces.has(target.name)) {
     throw forbidden(served.type, target.name, 'this namespace may not be deleted');
+  }
+  if (served.type.resource === resources.priorityclasses.resource && systemClasses.has(target.name)) {
+    throw forbidden(served.type, target.name, 'this is a system priority class and cannot be deleted');
   }
   return served.registry.update(
     target.namespace,

@@ -95,7 +95,7 @@ test('a deleted namespace is Terminating, takes nothing new but events, and goes
   await api.close();
 });
 
-test('the namespaces that the cluster cannot do without stay', async () => {
+test('the namespaces and priority classes that the cluster cannot do without stay', async () => {
   const api = await startApi();
   for (const name of ['default', 'kube-system', 'kube-public']) {
     assert.equal(
@@ -103,6 +103,11 @@ test('the namespaces that the cluster cannot do without stay', async () => {
       `403 Forbidden: namespaces "${name}" is forbidden: this namespace may not be deleted`,
     );
   }
+  assert.equal(
+    await api.fails('DELETE', '/apis/scheduling.k8s.io/v1/priorityclasses/system-node-critical'),
+    '403 Forbidden: priorityclasses.scheduling.k8s.io "system-node-critical" is forbidden: ' +
+      'this is a system priority class and cannot be deleted',
+  );
   await api.close();
 });
 

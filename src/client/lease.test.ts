@@ -73,15 +73,17 @@ test('a lease is created, and renewed every 10 s with at most 4 % jitter', async
   assert.deepEqual(clock.pendingNames(), []);
 });
 
-test('a lease that is there already is taken over, and its owner is added as soon as it is known', async () => {
+test('a lease is made once its owner is known, and one that is there without an owner gets it', async () => {
   const node: { owner: OwnerReference | undefined } = { owner: undefined };
-  const { clock, server, scope } = setUp(() => node.owner);
+  const { clock, server, scope, put } = setUp(() => node.owner);
   await clock.advance(0);
-  assert.equal(server.lease?.metadata?.ownerReferences, undefined);
+  assert.equal(server.version, 0);
   node.owner = nodeOwner;
+  await clock.advance(200);
+  assert.deepEqual(server.lease?.metadata?.ownerReferences, [nodeOwner]);
+  put({ metadata: { namespace: 'kube-node-lease', name: 'n1' } });
   await clock.advance(11_000);
   assert.deepEqual(server.lease?.metadata?.ownerReferences, [nodeOwner]);
-  assert.equal(server.version, 2);
   await scope.close();
 });
 

@@ -25,7 +25,7 @@ export interface LeaseRenewerDeps {
   readonly namespace: string;
   readonly name: string;
   readonly holderIdentity: string;
-  /** The Node that a node's lease belongs to; `undefined` while it is not known. Asked for before each write. */
+  /** The Node that a node's lease belongs to. While it is not known (`undefined`) no lease is made; a found one is kept. */
   owner(): OwnerReference | undefined;
   /** Default: upstream's. */
   readonly heartbeat?: HeartbeatSource;
@@ -82,8 +82,10 @@ export class LeaseRenewer {
         return await this.#within(signal, (own) => client.get(resources.leases, { namespace, name }, own));
       } catch (error) {
         if (signal.aborted || !(error instanceof StatusError)) throw error;
-        if (error.reason === 'NotFound' && (await this.#create(signal))) return undefined;
-        if (failures === 0) log.warn('leaseNotEnsured', { name, reason: error.reason, error: error.message });
+        const mayCreate = error.reason === 'NotFound' && this.#deps.owner() !== undefined;
+        if (mayCreate && (await this.#create(signal))) return undefined;
+        if (failures === 0 && error.reason !== 'NotFound')
+          log.warn('leaseNotEnsured', { name, reason: error.reason, error: error.message });
       }
       await clock.sleep(backoffMs(failures, ensureLimits, entropy), 'lease.ensure', signal);
     }
@@ -94,8 +96,6 @@ export class LeaseRenewer {
     const lease = this.#renewed({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace, name } });
     try {
       this.#latest = await this.#within(signal, (own) => client.create(resources.leases, { namespace }, lease, own));
-      // Without its owner it is not yet what it should be: read it again next time.
-      if (this.#deps.owner() === undefined) this.#latest = undefined;
       return true;
     } catch (error) {
       if (signal.aborted || !(error instanceof StatusError)) throw error;

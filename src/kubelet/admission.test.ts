@@ -5,7 +5,7 @@ import { refusalOf } from './admission.ts';
 import { sysctlsOf } from './sysctls.ts';
 
 const node: Node = { metadata: { name: 'node-1', labels: { disk: 'ssd', cores: '8' } } };
-const allocatable = { cpu: '2', memory: '1Gi', pods: '3' };
+const allocatable = { cpu: '2', memory: '1Gi', pods: '3', 'example.com/gpu': '1' };
 
 function podOf(spec: Partial<PodSpec>, asks: Readonly<Record<string, string>> = {}): Pod {
   return { spec: { containers: [{ name: 'c', resources: { requests: asks } }], ...spec } };
@@ -20,7 +20,8 @@ test('what is left after the other pods has to be enough', () => {
   assert.equal(reasonOf(half, [half]), undefined);
   assert.equal(reasonOf(podOf({}, { cpu: '1001m' }), [half]), 'OutOfcpu');
   assert.equal(reasonOf(podOf({}, { memory: '513Mi' }), [half]), 'OutOfmemory');
-  assert.equal(reasonOf(podOf({}, { 'example.com/gpu': '1' })), 'OutOfexample.com/gpu');
+  assert.equal(reasonOf(podOf({}, { 'example.com/gpu': '2' })), 'OutOfexample.com/gpu');
+  assert.equal(reasonOf(podOf({}, { 'example.com/unknown': '1' })), undefined);
   assert.equal(reasonOf(podOf({}), [half, podOf({}), podOf({})]), 'OutOfpods');
   assert.equal(
     refusalOf({ pod: podOf({}, { memory: '1Gi' }), others: [half], allocatable, node })?.message,

@@ -10,6 +10,7 @@ import {
   zeroQuantity,
 } from '../api/quantity.ts';
 import type { Quantity } from '../api/quantity.ts';
+import { isExtended } from '../api/validation/resources.ts';
 import { containersOf } from './pod-names.ts';
 import { fqdnLengthMax, hostnameOf } from './sandbox-config.ts';
 import { sysctlProblem } from './sysctls.ts';
@@ -86,6 +87,8 @@ function refusedByResources({ pod, others, allocatable }: AdmissionInput): Refus
     let used = zeroQuantity;
     for (const other of others) used = addQuantities(used, requestsOf(other).get(name) ?? zeroQuantity);
     if (compareQuantities(wanted, zeroQuantity) === 0) continue;
+    // Devices that this node knows nothing of are somebody else's business: it is the scheduler's that it came here.
+    if (isExtended(name) && allocatable[name] === undefined) continue;
     if (compareQuantities(addQuantities(used, wanted), free) <= 0) continue;
     const valueOf = name === 'cpu' ? quantityMilliValue : quantityValue;
     return insufficient(name, valueOf(wanted), valueOf(used), valueOf(free));

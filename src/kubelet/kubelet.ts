@@ -92,6 +92,7 @@ export interface ProberHooks {
 
 export interface KubeletOptions {
   readonly nodeName: string;
+  /** Of this computer, as pods on its network see it. */
   readonly hostname: string;
   /** The primary one first. */
   readonly nodeIps: readonly string[];
@@ -193,7 +194,6 @@ export class Kubelet {
       { client, clock, entropy: this.#context.entropy, log, recorder, runtime, plegProblem },
       {
         nodeName: options.nodeName,
-        hostname: options.hostname,
         nodeIps: options.nodeIps,
         kubeletPort: options.kubeletPort,
         kubeletVersion: options.kubeletVersion ?? kubeletVersion,
@@ -468,7 +468,8 @@ export class Kubelet {
       .map((worker) => worker.pod)
       .filter((other) => podUidOf(other) !== podUidOf(pod) && !isTerminalPhase(other.status?.phase));
     const node = this.#ownNode.get('', this.#context.nodeName) ?? this.#registration.node;
-    const refusal = refusalOf({ pod, others, allocatable: this.#context.allocatable, node });
+    const allocatable = { ...node?.status?.allocatable, ...this.#context.allocatable };
+    const refusal = refusalOf({ pod, others, allocatable, node });
     if (refusal === undefined && pod.status?.startTime === undefined) {
       for (const message of unenforcedFieldsOf(pod, this.#context)) {
         this.#deps.recorder.event(podReference(pod), 'Warning', 'NotEnforced', message);

@@ -71,6 +71,25 @@ test('the status is written when it changes, and every 5 min', async () => {
   await world.close();
 });
 
+test('what somebody advertises for the node in its capacity becomes allocatable, and is no change of its own', async () => {
+  const world = await startKubeletWorld('advertised');
+  const patch = async (capacity: object): Promise<void> => {
+    const ref = { name: 'node-1', subresource: 'status' };
+    await world.client.patch(resources.nodes, ref, { type: 'merge', body: { status: { capacity } } }, never);
+  };
+  await patch({ 'example.com/gpu': '4' });
+  await world.clock.advance(11_000);
+  const node = await world.node();
+  assert.equal(node.status?.allocatable?.['example.com/gpu'], '4');
+  const before = node.metadata?.resourceVersion;
+  await world.clock.advance(60_000);
+  assert.equal((await world.node()).metadata?.resourceVersion, before);
+  await patch({ 'example.com/gpu': null });
+  await world.clock.advance(11_000);
+  assert.equal((await world.node()).status?.allocatable?.['example.com/gpu'], undefined);
+  await world.close();
+});
+
 test('a node that somebody deleted is registered again, one that is there is taken over', async () => {
   const world = await startKubeletWorld('deleted');
   await world.client.delete(resources.nodes, { name: 'node-1' }, {}, never);

@@ -163,7 +163,7 @@ export class NodeRegistration {
     const { clock, plegProblem } = this.#deps;
     const problems = runtimeProblemsOf(this.#runtime, plegProblem(), clock.monoMs());
     const now = formatTime(clock.wallMs());
-    return nodeStatusOf(this.#facts, this.#runtime, problems, node?.status?.conditions ?? [], now);
+    return nodeStatusOf(this.#facts, this.#runtime, problems, node?.status, now);
   }
 
   async #update(signal: AbortSignal): Promise<void> {
@@ -266,9 +266,20 @@ function withoutHeartbeat(condition: NodeCondition): NodeCondition {
   return rest;
 }
 
-/** Merging leaves what the patch does not name: addresses that are gone have to be taken out. */
+/** Merging leaves what the patch does not name: what is gone has to be taken out. */
 function removed(found: NodeStatus | undefined, own: NodeStatus): Partial<Record<string, unknown>> {
+  const allocatable = goneKeys(found?.allocatable, own.allocatable);
   const gone = (found?.addresses ?? []).filter(({ type }) => !own.addresses?.some((address) => address.type === type));
-  if (gone.length === 0) return {};
-  return { addresses: [...(own.addresses ?? []), ...gone.map(({ type }) => ({ $patch: 'delete', type }))] };
+  return {
+    ...(allocatable === undefined ? {} : { allocatable: { ...own.allocatable, ...allocatable } }),
+    ...(gone.length === 0
+      ? {}
+      : { addresses: [...(own.addresses ?? []), ...gone.map(({ type }) => ({ $patch: 'delete', type }))] }),
+  };
+}
+
+/** What the node no longer has, as a patch; `undefined`: nothing. */
+function goneKeys(found: Labels, own: Labels): Readonly<Record<string, null>> | undefined {
+  const gone = Object.keys(found ?? {}).filter((name) => own?.[name] === undefined);
+  return gone.length === 0 ? undefined : Object.fromEntries(gone.map((name) => [name, null]));
 }

@@ -1,4 +1,5 @@
 import type { ContainerImage, Node, NodeCondition, NodeStatus, NodeSystemInfo } from '../api/gen/types.ts';
+import { isExtended } from '../api/validation/resources.ts';
 import type { RuntimeCondition, RuntimeImage, RuntimeVersion } from '../cri/runtime.ts';
 
 const imagesMax = 50; // upstream: nodeStatusMaxImages
@@ -11,8 +12,8 @@ export type HostInfo = Pick<
 >;
 
 export interface NodeFacts {
+  /** Its host name too, whatever this computer is called: several nodes may be on one. Upstream: `--hostname-override`. */
   readonly nodeName: string;
-  readonly hostname: string;
   readonly nodeIps: readonly string[];
   readonly kubeletPort: number;
   readonly kubeletVersion: string;
@@ -45,7 +46,7 @@ export function newNode(facts: NodeFacts, status: NodeStatus): Node {
         'beta.kubernetes.io/arch': architecture,
         'beta.kubernetes.io/os': operatingSystem,
         'kubernetes.io/arch': architecture,
-        'kubernetes.io/hostname': facts.hostname,
+        'kubernetes.io/hostname': facts.nodeName,
         'kubernetes.io/os': operatingSystem,
       },
       annotations: { ...facts.annotations, 'volumes.kubernetes.io/controller-managed-attach-detach': 'true' },
@@ -56,20 +57,23 @@ export function newNode(facts: NodeFacts, status: NodeStatus): Node {
 }
 
 /**
- * The node's status as it is now; conditions keep their transition time while their status stays. `runtime`:
- * `undefined` until it has answered. `problems`: why the node is not Ready.
+ * The node's status as it is now. Of what the API has (`found`) conditions keep their transition time while their status
+ * stays, and extended resources that somebody put into the capacity are allocatable. `runtime`: `undefined` until it has
+ * answered. `problems`: why the node is not Ready.
  */
 export function nodeStatusOf(
   facts: NodeFacts,
   runtime: RuntimeFacts | undefined,
   problems: readonly string[],
-  previous: readonly NodeCondition[],
+  found: NodeStatus | undefined,
   now: string,
 ): NodeStatus {
   const version = runtime?.version;
+  const previous = found?.conditions ?? [];
+  const advertised = extendedOnly(found?.capacity);
   return {
-    capacity: facts.capacity,
-    allocatable: facts.allocatable,
+    capacity: { ...advertised, ...facts.capacity },
+    allocatable: { ...advertised, ...facts.allocatable },
     conditions: nodeConditions(problems).map((condition) => {
       const before = previous.find(({ type }) => type === condition.type);
       const since = before?.status === condition.status ? before.lastTransitionTime : undefined;
@@ -77,7 +81,7 @@ export function nodeStatusOf(
     }),
     addresses: [
       ...facts.nodeIps.map((address) => ({ type: 'InternalIP', address })),
-      { type: 'Hostname', address: facts.hostname },
+      { type: 'Hostname', address: facts.nodeName },
     ],
     daemonEndpoints: { kubeletEndpoint: { Port: facts.kubeletPort } },
     nodeInfo: {
@@ -88,6 +92,10 @@ export function nodeStatusOf(
     },
     images: imagesOf(runtime?.images ?? []),
   };
+}
+
+function extendedOnly(amounts: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(amounts).filter(([name]) => isExtended(name)));
 }
 
 /** Largest first. */

@@ -32,7 +32,8 @@ const isHugePages = (name: string): boolean => name.startsWith('hugepages-');
 const isNative = (name: string): boolean => !name.includes('/') || name.includes('kubernetes.io/');
 const mayOvercommit = (name: string): boolean => isNative(name) && !isHugePages(name);
 
-function isExtended(name: string): boolean {
+/** It is a device or the like that somebody advertises for a node. Upstream: `IsExtendedResourceName`. */
+export function isExtended(name: string): boolean {
   if (isNative(name) || name.startsWith('requests.')) return false;
   return qualifiedNameProblems(`requests.${name}`).length === 0;
 }
