@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { Lease, Node, Pod } from '../../src/api/gen/types.ts';
 import { resources } from '../../src/api/resources.ts';
+import type { Client } from '../../src/client/client.ts';
 import { skipWithoutNetworks } from '../support/node-networks.ts';
 import { kubectlVersions, runKubectl, sleepMs } from './livelet-up.ts';
 import { NodesBed, isReady, nameOf, uidOf, until } from './nodes-bed.ts';
@@ -158,4 +159,77 @@ describe('nodes that are lost, and come back', { skip }, () => {
     assert.ok(pods.every(isReady));
     assert.deepEqual(runsOn('n3'), kept);
   });
+
+  test('drill node: what it prints is what a watch sees', async () => {
+    await spread('n2');
+    const container = { name: 'c', image: 'busybox:1.36', command: ['sh', '-c', 'trap exit TERM; sleep 1000 & wait'] };
+    const bare = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'bare' },
+      spec: { nodeName: 'n2', containers: [container] },
+    };
+    const { code, stderr } = await runKubectl(bed.kubeconfigPath, ['create', '-f', '-'], JSON.stringify(bare));
+    assert.equal(code, 0, stderr);
+    await until('the bare pod is Ready', async () => ((await bed.read<Pod>('pods')).every(isReady) ? true : undefined));
+    const before = await bed.read<Pod>('pods');
+    const lost = before.filter(({ spec }) => spec?.nodeName === 'n2').map(nameOf);
+    const refused = await bed.livelet('drill', 'node', 'n2', '--data-dir', bed.dataDirOf('n2'));
+    assert.deepEqual([refused.code, /say --yes$/m.test(refused.stderr)], [1, true], refused.stderr);
+    const wrong = await bed.livelet('drill', 'node', 'n2', '--yes', '--data-dir', bed.dataDirOf('n1'));
+    assert.deepEqual([wrong.code, /name its --data-dir$/m.test(wrong.stderr)], [1, true], wrong.stderr);
+
+    const seen = new Map<string, number>(); // what happened, in the words of the drill -> when
+    const client = bed.client();
+    const watching = new AbortController();
+    const note = (what: string): void => void (seen.has(what) || seen.set(what, performance.now()));
+    const watches = [watchNode(client, note, watching.signal), watchPods(client, before, note, watching.signal)];
+    const drill = bed.livelet('drill', 'node', 'n2', '--yes', '--data-dir', bed.dataDirOf('n2'));
+    await bed.processOf('n2').exited;
+    const endedMs = performance.now();
+    const result = await drill;
+    watching.abort();
+    await Promise.all(watches);
+    client.close();
+    assert.deepEqual([result.code, result.stderr], [0, ''], result.stdout);
+
+    const lines = result.stdout.trimEnd().split('\n');
+    assert.equal(lines[0], '    0.0 s  n2 ends, with 2 pods Ready');
+    const told = new Map<string, number>();
+    for (const line of lines.slice(1)) {
+      const [, seconds = '', what = ''] = /^ +(\d+\.\d) s {2}(.*)$/.exec(line) ?? [];
+      if (what !== '') told.set(what.replace(/, in place of .*$/, ''), Number(seconds));
+    }
+    assert.deepEqual([...told.keys()].sort(), [...seen.keys()].sort(), result.stdout);
+    for (const [what, atMs] of seen) {
+      const apart = Math.abs((atMs - endedMs) / 1_000 - (told.get(what) ?? Number.NaN));
+      assert.ok(apart < 2, `${what}: ${apart} s apart\n${result.stdout}`);
+    }
+    assert.ok(lost.every((name) => told.has(`evicted: default/${name}`)));
+    assert.ok(lines.includes('           default/bare has no replacement: nothing controls it'), result.stdout);
+    const ready = Math.max(...[...told].filter(([what]) => what.startsWith('Ready')).map(([, seconds]) => seconds));
+    assert.equal(lines.at(-1), `outage: ${ready.toFixed(1)} s`);
+    await bed.startNode('n2');
+    await untilClean('n2', []);
+  });
 });
+
+async function watchNode(client: Client, note: (what: string) => void, signal: AbortSignal): Promise<void> {
+  for await (const { type, object } of client.watch(resources.nodes, {}, signal)) {
+    if (type === 'MODIFIED' && nameOf(object) === 'n2' && !isReady(object)) note('noticed: n2 is NotReady');
+  }
+}
+
+async function watchPods(
+  client: Client,
+  before: readonly Pod[],
+  note: (what: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const { type, object } of client.watch(resources.pods, {}, signal)) {
+    if (type === 'BOOKMARK') continue;
+    const isOld = before.some((pod) => uidOf(pod) === uidOf(object));
+    if (isOld && object.metadata?.deletionTimestamp !== undefined) note(`evicted: default/${nameOf(object)}`);
+    if (!isOld && isReady(object)) note(`Ready again: default/${nameOf(object)} on ${object.spec?.nodeName}`);
+  }
+}

@@ -137,6 +137,10 @@ async function endNode(call: VerbCall, nodeName: string): Promise<DrillReport> {
   if (running?.nodeName !== nodeName) {
     throw new CliError(`no process of node ${nodeName} of this computer runs on ${dataDir}; name its --data-dir`);
   }
+  if (running.isNodeOnly !== true) {
+    const text = `process ${running.pid} of node ${nodeName} is the API server too: without it nobody would notice the loss`;
+    throw new CliError(`${text}; see --simulate`);
+  }
   const { client } = call.connect();
   const { items: nodes } = await client.list(resources.nodes, {}, signal);
   if (!nodes.some(({ metadata }) => metadata?.name === nodeName)) throw new CliError(`nodes "${nodeName}" not found`);

@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { startCli } from '../../../test/support/cli-run.ts';
+import { startTicksOf, writePidFile } from '../livelet-home.ts';
 
 const pod = (name: string, more: object = {}): string =>
   JSON.stringify({
@@ -432,5 +433,24 @@ test('a rollout is paused, resumed and restarted; other kinds have none', async 
     await cli(['rollout', 'history', 'rc/kubia']),
     failed('error: no history viewer has been implemented for "ReplicationController"\n'),
   );
+  await close();
+});
+
+test('a drill does not end the process that is the API server too', async () => {
+  const { cli, close } = await startCli();
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'livelet-drill-'));
+  const startTicks = startTicksOf(process.pid);
+  const said = { startedAt: '', url: '', nodeName: 'n1', runtime: 'process', kubeconfigPath: '' };
+  const drill = ['drill', 'node', 'n1', '--yes', '--data-dir', directory];
+  writePidFile(directory, { pid: process.pid, startTicks, ...said });
+  assert.deepEqual(
+    await cli(drill),
+    failed(
+      `error: process ${process.pid} of node n1 is the API server too: without it nobody would notice the loss; see --simulate\n`,
+    ),
+  );
+  writePidFile(directory, { pid: process.pid, startTicks, ...said, isNodeOnly: true });
+  assert.deepEqual(await cli(drill), failed('error: nodes "n1" not found\n'));
+  fs.rmSync(directory, { recursive: true });
   await close();
 });
