@@ -1,4 +1,5 @@
 /** The flags of verbs that start an API server. */
+import { clusterCidrDefault, parseClusterCidr } from '../api/cluster-cidr.ts';
 import type { FailoverProfile } from '../main/failover-profile.ts';
 import { CliError } from './cli-error.ts';
 import { checkedFailover, failoverFlag } from './failover-flag.ts';
@@ -23,6 +24,12 @@ export const serverFlags: readonly Flag[] = [
     help: 'Name or address by which others reach the API server, for certificates and kubeconfigs. Default: that of --bind.',
   },
   failoverFlag,
+  {
+    name: 'cluster-cidr',
+    kind: 'string',
+    fallback: clusterCidrDefault,
+    help: 'Range of IPv4 addresses of which each node gets a /24 for its pods. Nodes that have one keep it.',
+  },
 ];
 
 const defaultPort = 6_443;
@@ -30,6 +37,7 @@ const portMax = 65_535;
 
 export function checkServerFlags(flags: FlagValues): void {
   checkedFailover(flags);
+  parseClusterCidr(flags.string('cluster-cidr'));
   const port = flags.int('port');
   if (port < 0 || port > portMax) throw new CliError(`--port ${port} is not between 0 and ${portMax}`);
   if (flags.string('bind') === '') throw new CliError('--bind names no address');
@@ -41,6 +49,7 @@ export interface ServerFlags {
   readonly bind: string;
   readonly advertise?: string;
   readonly failover: FailoverProfile;
+  readonly clusterCidr: string;
 }
 
 export async function serverOptions(flags: FlagValues): Promise<ServerFlags> {
@@ -49,6 +58,7 @@ export async function serverOptions(flags: FlagValues): Promise<ServerFlags> {
     port: flags.has('port') ? flags.int('port') : await firstFreePort(defaultPort, flags.string('bind')),
     bind: flags.string('bind'),
     failover: checkedFailover(flags),
+    clusterCidr: flags.string('cluster-cidr'),
     ...(advertise === undefined ? {} : { advertise }),
   };
 }

@@ -1,3 +1,4 @@
+import { parseClusterCidr } from '../api/cluster-cidr.ts';
 import { resources } from '../api/resources.ts';
 import type { TaskScope } from '../base/task-scope.ts';
 import { CorrelatingEventRecorder } from '../client/correlating-event-recorder.ts';
@@ -7,6 +8,7 @@ import { startTokenCleaner } from './certificates/token-cleaner.ts';
 import { startNamespaceController } from './namespace/namespace-controller.ts';
 import { nodeLifecycleDefaults, startNodeLifecycle } from './node-lifecycle/node-lifecycle-controller.ts';
 import type { NodeLifecycleDeps, NodeLifecycleOptions } from './node-lifecycle/node-lifecycle-controller.ts';
+import { startNodeIpam } from './node-ipam/node-ipam-controller.ts';
 import { startNodeRegistration } from './node-registration/node-registration.ts';
 import { startPodGc } from './pod-gc/pod-gc-controller.ts';
 import { startRootCaController } from './root-ca/root-ca-controller.ts';
@@ -24,6 +26,8 @@ export interface ControllersDeps {
   /** Default: upstream's. */
   readonly nodeLifecycle?: NodeLifecycleOptions;
   readonly isNodeAlive?: NodeLifecycleDeps['isAlive'];
+  /** What nodes get the ranges of their pods from. Default: they get none. Upstream: `--allocate-node-cidrs`. */
+  readonly clusterCidr?: string | undefined;
   /** Signs the certificates of nodes that join. Default: nothing is signed. */
   readonly signing?: { readonly authority: CertificateAuthority; readonly certificateLifeMs: number } | undefined;
 }
@@ -44,6 +48,7 @@ export function startControllers(scope: TaskScope, options: ControllerDeps & Con
   const events = new CorrelatingEventRecorder({ ...deps, source: { component: 'node-controller' } });
   scope.start((signal) => events.run(signal));
   startNodeRegistration(scope, { ...deps, events });
+  if (options.clusterCidr !== undefined) startNodeIpam(scope, deps, parseClusterCidr(options.clusterCidr));
   const { isNodeAlive, nodeLifecycle = nodeLifecycleDefaults } = options;
   const asking = isNodeAlive === undefined ? {} : { isAlive: isNodeAlive };
   startNodeLifecycle(scope, { ...deps, leases, events, ...asking }, nodeLifecycle);

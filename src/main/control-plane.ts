@@ -19,6 +19,8 @@ export interface ControlPlaneOptions {
   readonly rootCaPem: string;
   /** Signs the certificates of nodes that join. Default: nothing is signed. */
   readonly signing?: ControllersDeps['signing'];
+  /** As `ControllersDeps`. */
+  readonly clusterCidr?: string;
   /** `HOST:PORT` that clients reach the server at; asked at each request. */
   readonly serverAddress?: () => string;
   /** What lies between the scheduler and the controllers and the server: for simulations. Default: nothing. */
@@ -76,6 +78,7 @@ export async function startControlPlane(
     nodeLifecycle,
     ...(asksSilentNodes ? { isNodeAlive: nodeAsker(deps) } : {}),
     signing: options.signing,
+    clusterCidr: options.clusterCidr,
   });
   scope.start((signal) => publishSettings(control, failover, signal));
   scope.start((signal) => scheduler.run(signal));

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { HttpsListener } from '../apiserver/http/https-listener.ts';
 import type { HttpRequest } from '../base/http.ts';
 import type { Client } from '../client/client.ts';
+import { clusterCidrDefault } from '../api/cluster-cidr.ts';
 import { applyJsonPatch } from '../host/json-patch.ts';
 import { ensurePki } from '../host/pki.ts';
 import type { Pki, PkiOptions } from '../host/pki.ts';
@@ -38,6 +39,11 @@ export interface ControlPlaneHostOptions {
    * `failoverNumbers`.
    */
   readonly failover?: FailoverProfile;
+  /**
+   * The range of IPv4 addresses, /8 to /24, of which each node gets a /24 for its pods. Nodes that have one keep it.
+   * Default `10.244.0.0/16`. Upstream: `--cluster-cidr`.
+   */
+  readonly clusterCidr?: string;
   /** How long certificates are valid that are given out from now on. Default a year; at least 10 minutes for nodes. */
   readonly certificateLifeMs?: number;
 }
@@ -124,6 +130,7 @@ export async function openServer(
       rootCaPem: pki.caPem,
       serverAddress: () => address,
       failover: options.failover ?? 'default',
+      clusterCidr: options.clusterCidr ?? clusterCidrDefault,
       signing: {
         authority: pki.authority,
         certificateLifeMs: options.certificateLifeMs ?? certificateLifeMsDefault,

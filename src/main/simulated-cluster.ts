@@ -48,6 +48,8 @@ export interface SimulatedClusterOptions {
   readonly log?: Log;
   /** Default: upstream's numbers. */
   readonly failover?: FailoverProfile;
+  /** What nodes get the ranges of their pods from. Default: they get none, and have ranges all the same. */
+  readonly clusterCidr?: string;
   /** Default: a new one in memory. */
   readonly store?: (clock: VirtualClock) => Store;
   /** What lies between a node and the server. Default: nothing. */
@@ -128,6 +130,7 @@ export async function startSimulatedCluster(seed: string, options: SimulatedClus
       hostName: 'sim',
       rootCaPem: 'the certificate of the cluster',
       failover: options.failover ?? 'default',
+      ...(options.clusterCidr === undefined ? {} : { clusterCidr: options.clusterCidr }),
       ...(controlThrough === undefined ? {} : { through: (server) => controlThrough(server, clock) }),
     },
   );

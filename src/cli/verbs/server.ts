@@ -5,7 +5,8 @@ import { checkServerFlags, serverFlags, serverOptions } from '../server-flags.ts
 import type { Verb } from '../verb.ts';
 
 export const verb: Verb = {
-  usage: 'server [--data-dir DIR] [--port N] [--bind ADDRESS] [--advertise HOST] [--failover default|fast] [--detach]',
+  usage:
+    'server [--data-dir DIR] [--port N] [--bind ADDRESS] [--advertise HOST] [--failover default|fast] [--cluster-cidr CIDR] [--detach]',
   help: `Start a control plane in this process, without a node: API server, scheduler and controllers. Nodes join it with
 "livelet token create" and "livelet node". Prints one line when it answers, and runs until Ctrl-C or SIGTERM. Objects
 stay in the data directory.`,
@@ -28,5 +29,5 @@ const hosted: HostedVerb = {
   },
   readyLine: ({ url, kubeconfigPath }) =>
     `API server is ready at ${url}; export KUBECONFIG=${shellQuoted(kubeconfigPath)}\n`,
-  passedOn: (call) => givenFlags(call, ['port', 'bind', 'advertise', 'failover']),
+  passedOn: (call) => givenFlags(call, ['port', 'bind', 'advertise', 'failover', 'cluster-cidr']),
 };

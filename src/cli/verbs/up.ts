@@ -8,7 +8,7 @@ import type { Verb } from '../verb.ts';
 
 export const verb: Verb = {
   usage:
-    'up [--data-dir DIR] [--port N] [--bind ADDRESS] [--advertise HOST] [--failover default|fast] [--node-name NAME] [--manifests DIR] [--runtime process|cri|unix:///SOCKET] [--detach]',
+    'up [--data-dir DIR] [--port N] [--bind ADDRESS] [--advertise HOST] [--failover default|fast] [--cluster-cidr CIDR] [--node-name NAME] [--manifests DIR] [--runtime process|cri|unix:///SOCKET] [--detach]',
   help: `Start a cluster in this process: API server, scheduler, controllers and one node. Prints one line when the node is Ready,
 and runs until Ctrl-C or SIGTERM: then pods are ended gracefully (a second signal ends at once). Objects stay in the
 data directory. Real containers (--runtime cri or unix:///...) run on, and the next up takes them over. Other nodes
@@ -50,7 +50,7 @@ const hosted: HostedVerb = {
   readyLine: ({ nodeName, url, kubeconfigPath }) =>
     `node ${nodeName} is Ready, API server at ${url}; export KUBECONFIG=${shellQuoted(kubeconfigPath)}\n`,
   passedOn: (call) => [
-    ...givenFlags(call, ['port', 'bind', 'advertise', 'failover', 'node-name', 'runtime']),
+    ...givenFlags(call, ['port', 'bind', 'advertise', 'failover', 'cluster-cidr', 'node-name', 'runtime']),
     ...manifestsWords(call.flags),
   ],
 };
