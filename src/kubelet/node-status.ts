@@ -12,7 +12,7 @@ export type HostInfo = Pick<
 >;
 
 export interface NodeFacts {
-  /** Its host name too, whatever this computer is called: several nodes may be on one. Upstream: `--hostname-override`. */
+  /** Its host name too, as several nodes may be on one computer. Upstream: `--hostname-override`. */
   readonly nodeName: string;
   readonly nodeIps: readonly string[];
   readonly kubeletPort: number;
@@ -57,9 +57,9 @@ export function newNode(facts: NodeFacts, status: NodeStatus): Node {
 }
 
 /**
- * The node's status as it is now. Of what the API has (`found`) conditions keep their transition time while their status
- * stays, and extended resources that somebody put into the capacity are allocatable. `runtime`: `undefined` until it has
- * answered. `problems`: why the node is not Ready.
+ * The node's status as it is now. Of what the API has (`found`) conditions keep their transition time while their
+ * status stays, and extended resources that somebody put into the capacity are allocatable. `runtime`: `undefined` until
+ * it has answered. `problems`: why the node is not Ready.
  */
 export function nodeStatusOf(
   facts: NodeFacts,
