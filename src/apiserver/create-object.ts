@@ -37,6 +37,15 @@ export interface CreatorDeps {
   readonly priorityClasses: Registry;
 }
 
+/** One request, whatever names are tried for it. */
+interface Creation {
+  readonly served: Served;
+  readonly namespace: string;
+  /** As refusals say it: admission comes before a name is made, so that what is made again and again is refused alike. */
+  readonly askedName: string;
+  readonly scope: WriteScope;
+}
+
 export class ObjectCreator {
   readonly #deps: CreatorDeps;
 
@@ -49,42 +58,34 @@ export class ObjectCreator {
     matchNamespace(served, namespace, object);
     applyDefaults(served.type, object);
     fillNewMeta(object, this.#deps.entropy, this.#deps.clock.wallMs());
-    if (wantsGeneratedName(object)) return this.#createNamed(served, namespace, object, scope);
-    return this.#createOnce(served, namespace, object, scope);
+    const { name = '', generateName: base = '' } = object.metadata;
+    const askedName = [name, base].find((text) => text !== '') ?? 'Unknown';
+    const creation = { served, namespace, askedName, scope };
+    return wantsGeneratedName(object) ? this.#createNamed(creation, base, object) : this.#createOnce(creation, object);
   }
 
-  async #createNamed(
-    served: Served,
-    namespace: string,
-    object: Draft<FullObject>,
-    scope: WriteScope,
-  ): Promise<StoredObject> {
-    const base = object.metadata.generateName ?? '';
+  async #createNamed(creation: Creation, base: string, object: Draft<FullObject>): Promise<StoredObject> {
     for (let tries = 1; ; tries++) {
       object.metadata.name = generateName(base, this.#deps.entropy);
       try {
-        return await this.#createOnce(served, namespace, object, scope);
+        return await this.#createOnce(creation, object);
       } catch (error) {
         if (!hasReason(error, 'AlreadyExists')) throw error;
         if (tries < generatedNameTriesMax) continue;
-        const { message } = alreadyExists(served.type, object.metadata.name);
+        const { message } = alreadyExists(creation.served.type, object.metadata.name);
         const text = `${message}, the server was not able to generate a unique name for the object`;
         throw new StatusError('AlreadyExists', text, { details: { ...error.details, retryAfterSeconds: 1 } });
       }
     }
   }
 
-  async #createOnce(
-    served: Served,
-    namespace: string,
-    object: Draft<FullObject>,
-    scope: WriteScope,
-  ): Promise<StoredObject> {
+  async #createOnce(creation: Creation, object: Draft<FullObject>): Promise<StoredObject> {
+    const { served, scope } = creation;
     // A conversion takes the parts of the object over, so this is still nobody else's.
     const stored = (served.conversion?.toStored(object) ?? object) as Draft<FullObject>;
     served.strategy.prepareNew(stored);
     for (let tries = 1; ; tries++) {
-      const holds = await this.#admit(served, namespace, stored, tries === 1, scope.signal);
+      const holds = await this.#admit(creation, stored, tries === 1);
       const errors = validateCreate(served.type, object);
       if (errors.length > 0) throw invalidError(served.type, object.metadata.name ?? '', errors);
       admitPriorityClass(served, stored);
@@ -97,22 +98,16 @@ export class ObjectCreator {
   }
 
   /** Whether it may be created here now; the answer holds as long as the returned comparisons hold. */
-  async #admit(
-    served: Served,
-    namespace: string,
-    object: FullObject,
-    mayBeStale: boolean,
-    signal: AbortSignal,
-  ): Promise<Compare[]> {
+  async #admit(creation: Creation, object: FullObject, mayBeStale: boolean): Promise<Compare[]> {
+    const { served, namespace, askedName, scope } = creation;
     if (namespace === '') return [];
-    const name = object.metadata.name ?? '';
-    const found = await this.#lookUp(this.#deps.namespaces, '', namespace, mayBeStale, signal);
+    const found = await this.#lookUp(this.#deps.namespaces, '', namespace, mayBeStale, scope.signal);
     if (found === undefined) throw notFound(resources.namespaces, namespace);
     // It comes from the registry of namespaces.
     const { metadata } = found.object as Namespace & FullObject;
     if (metadata.deletionTimestamp !== undefined && !served.strategy.allowedInTerminating) {
       const text = `unable to create new content in namespace ${namespace} because it is being terminated`;
-      throw forbidden(served.type, name, text, [
+      throw forbidden(served.type, askedName, text, [
         {
           reason: 'NamespaceTerminating',
           message: `namespace ${namespace} is being terminated`,
@@ -120,22 +115,24 @@ export class ObjectCreator {
         },
       ]);
     }
-    if (served.type.resource === resources.pods.resource) await this.#admitPod(namespace, object, signal);
+    if (served.type.resource === resources.pods.resource) await this.#admitPod(creation, object);
     return [{ key: found.key, modRevision: found.modRevision }];
   }
 
   /** Upstream: the admission plugins ServiceAccount, Priority and RuntimeClass. */
-  async #admitPod(namespace: string, object: FullObject, signal: AbortSignal): Promise<void> {
+  async #admitPod({ namespace, askedName, scope }: Creation, object: FullObject): Promise<void> {
     // The caller looked at its kind, and nobody else has it.
     const pod = object as Draft<Pod>;
     const isMirror = object.metadata.annotations?.[mirrorAnnotation] !== undefined;
-    const problem = isMirror ? mirrorPodProblem(pod) : await this.#admitAccount(namespace, pod, signal);
-    if (problem !== undefined) throw forbidden(resources.pods, object.metadata.name ?? '', problem);
-    await admitPodPriority(pod, this.#deps.priorityClasses, signal);
+    const problem = isMirror ? mirrorPodProblem(pod) : await this.#admitAccount(namespace, pod, scope.signal);
+    const refusal = (text: string): StatusError => forbidden(resources.pods, askedName, text);
+    if (problem !== undefined) throw refusal(problem);
+    const priorityProblem = await admitPodPriority(pod, this.#deps.priorityClasses, scope.signal);
+    if (priorityProblem !== undefined) throw refusal(priorityProblem);
     // There are no objects of that kind here. The words are upstream's.
     const { runtimeClassName = '' } = pod.spec ?? {};
-    const text = `pod rejected: RuntimeClass "${runtimeClassName}" not found`;
-    if (runtimeClassName !== '' && !isMirror) throw forbidden(resources.pods, object.metadata.name ?? '', text);
+    const isUnknown = runtimeClassName !== '' && !isMirror;
+    if (isUnknown) throw refusal(`pod rejected: RuntimeClass "${runtimeClassName}" not found`);
   }
 
   async #admitAccount(namespace: string, pod: Draft<Pod>, signal: AbortSignal): Promise<string | undefined> {

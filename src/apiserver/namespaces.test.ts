@@ -45,6 +45,9 @@ test('without its service account no pod is admitted; for the default one it wai
     `serviceaccount "${name}" not found`;
   const pod = podOf('web', { spec: { serviceAccountName: 'nosuch' } });
   assert.equal(await api.fails('POST', podsPath, pod), words('nosuch'));
+  // Admission comes before a name is made: each try of a controller is refused in the same words, and told once.
+  const unnamed = { ...pod, metadata: { generateName: 'web-' } };
+  assert.equal(await api.fails('POST', podsPath, unnamed), words('nosuch').replace('"web"', '"web-"'));
   const refused = api.fails('POST', podsPath, podOf('web'));
   await api.clock.advance(2_000);
   assert.equal(await refused, words('default'));

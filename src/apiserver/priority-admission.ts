@@ -8,16 +8,16 @@ import { forbidden } from './respond.ts';
 import type { Served } from './served.ts';
 import type { FullObject } from './stored-object.ts';
 
-/** Gives a new pod the priority of its class, in place; fails with `Forbidden`. */
-export async function admitPodPriority(pod: Draft<Pod>, priorityClasses: Registry, signal: AbortSignal): Promise<void> {
-  const name = pod.metadata?.name ?? '';
+/** Gives a new pod the priority of its class, in place. Returns why it is forbidden; `undefined`: it is not. */
+export async function admitPodPriority(
+  pod: Draft<Pod>,
+  priorityClasses: Registry,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const className = pod.spec?.priorityClassName ?? '';
   const found = className === '' ? defaultPriorityClass(all(priorityClasses)) : await find(className);
-  if (className !== '' && found === undefined) {
-    throw forbidden(resources.pods, name, `no PriorityClass with name ${className} was found`);
-  }
-  const problem = admitPriority(pod, found);
-  if (problem !== undefined) throw forbidden(resources.pods, name, problem);
+  if (className !== '' && found === undefined) return `no PriorityClass with name ${className} was found`;
+  return admitPriority(pod, found);
 
   async function find(wanted: string): Promise<PriorityClass | undefined> {
     const cached = priorityClasses.cache.get(priorityClasses.key('', wanted));

@@ -6,6 +6,7 @@ import { isJsonObject } from '../api/patch/merge-patch.ts';
 import type { HttpRequest, HttpResponse, UserInfo } from '../base/http.ts';
 import { StatusError } from '../base/status-error.ts';
 import { isPublicPath, isTrusted } from './authorize.ts';
+import { negotiate } from './negotiate.ts';
 import type { BodyReader } from './request-body.ts';
 import { jsonResponse, wrongMethod } from './respond.ts';
 
@@ -36,6 +37,8 @@ export function answerReview(
   const found = reviews.get(request.path);
   if (found === undefined) return undefined;
   if (request.method !== 'POST') throw wrongMethod();
+  // It is no object, and has no table; it is written in JSON, which every client reads.
+  negotiate(request.headers['accept'], { views: false, encodings: reader.encodings });
   const [apiVersion, kind, review] = found;
   const spec = readSpec(reader, request, kind);
   const answer = {

@@ -187,7 +187,7 @@ async function untilDone(
 }
 
 interface Revision {
-  readonly number: number;
+  readonly number: bigint; // 64 bits
   readonly template: PodTemplateSpec;
   readonly source: KubernetesObject;
 }
@@ -205,13 +205,14 @@ async function revisionsOf(one: One, what: string): Promise<readonly Revision[]>
   const own = items.filter(({ metadata }) =>
     metadata?.ownerReferences?.some(({ controller, uid }) => controller === true && uid === owner.metadata?.uid),
   );
-  return own.map((object) => revisionOf(object)).sort((a, b) => a.number - b.number);
+  return own.map((object) => revisionOf(object)).sort((a, b) => (a.number < b.number ? -1 : 1));
 }
 
 function revisionOf(object: KubernetesObject): Revision {
   const { spec } = object as ReplicaSet; // either is of its kind's shape
   if (spec !== undefined) {
-    const number = Number(object.metadata?.annotations?.['deployment.kubernetes.io/revision'] ?? 0);
+    const text = object.metadata?.annotations?.['deployment.kubernetes.io/revision'] ?? '';
+    const number = /^\d+$/.test(text) ? BigInt(text) : 0n;
     return { number, template: spec.template ?? {}, source: object };
   }
   const { revision, data } = object as ControllerRevision; // as above
@@ -219,7 +220,7 @@ function revisionOf(object: KubernetesObject): Revision {
   const template =
     (data as { readonly spec?: { readonly template?: PodTemplateSpec } } | undefined)?.spec?.template ?? {};
   const { $patch: _directive, ...rest } = template as PodTemplateSpec & { readonly $patch?: string }; // as above
-  return { number: revision, template: rest, source: object };
+  return { number: BigInt(revision), template: rest, source: object };
 }
 
 const causeAnnotation = 'kubernetes.io/change-cause';
@@ -232,7 +233,7 @@ async function showHistory(one: One): Promise<void> {
   const object = await getObject(connection, place, call.signal);
   if (revisions.length === 0) return print(one, object, '\nNo rollout history found.');
   if (wanted > 0) {
-    const found = revisions.find(({ number }) => number === wanted);
+    const found = revisions.find(({ number }) => number === BigInt(wanted));
     if (found === undefined) throw new CliError('unable to find the specified revision');
     const context = { nowMs: call.io.clock.wallMs(), zoneMinutesAt: localZoneMinutesAt };
     const writer = new DescribeWriter(context, false);
@@ -264,7 +265,7 @@ async function undo(one: One): Promise<void> {
   if (wanted < 0) throw notFound();
   const revisions = await revisionsOf(one, 'rollbacker');
   const object = await getObject(connection, place, call.signal);
-  const found = wanted === 0 ? revisions.at(-2) : revisions.find(({ number }) => number === wanted);
+  const found = wanted === 0 ? revisions.at(-2) : revisions.find(({ number }) => number === BigInt(wanted));
   if (found === undefined && wanted > 0) throw notFound();
   if (found === undefined) {
     throw new CliError(

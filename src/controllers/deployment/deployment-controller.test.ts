@@ -209,6 +209,29 @@ test('old replica sets beyond the limit are deleted, the oldest first', async ()
   await world.close();
 });
 
+test('a replica set made by hand is taken over, and its revision counts, with all its digits', async () => {
+  const world = await startControlWorld('deploy-adopts');
+  const { client, never } = world;
+  const labels = { app: 'web', pod: 'httpd' };
+  const made: ReplicaSet = {
+    metadata: { name: 'by-hand', labels, annotations: { 'deployment.kubernetes.io/revision': '3546343826724305832' } },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { containers: [{ name: 'c', image: 'good' }] } },
+    },
+  };
+  await client.create(resources.replicasets, { namespace: 'default' }, made, never);
+  await world.live(3);
+  await client.create(resources.deployments, { namespace: 'default' }, deployment(1, 'good'), never);
+  await world.live(3);
+  const { metadata } = await client.get<Deployment>(resources.deployments, ref, never);
+  assert.equal(metadata?.annotations?.['deployment.kubernetes.io/revision'], '3546343826724305833');
+  const adopted = await client.get<ReplicaSet>(resources.replicasets, { namespace: 'default', name: 'by-hand' }, never);
+  assert.deepEqual([adopted.metadata?.ownerReferences?.[0]?.name, adopted.spec?.replicas], ['web', 0]);
+  await world.close();
+});
+
 test('an annotation is a new generation, and goes to the replica set; without a deadline nothing is said of progress', async () => {
   const world = await setUp('deploy-annotations', deployment(1, 'good', { progressDeadlineSeconds: 2 ** 31 - 1 }));
   await world.live(2);

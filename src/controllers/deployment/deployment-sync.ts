@@ -33,6 +33,7 @@ import {
 import type { Resize } from './replica-set-math.ts';
 import {
   byCreation,
+  byRevision,
   desiredAnnotation,
   findNewReplicaSet,
   hasTemplate,
@@ -41,7 +42,6 @@ import {
   maxRevision,
   newAnnotations,
   revisionAnnotation,
-  revisionOf,
   templateHash,
 } from './revisions.ts';
 
@@ -191,7 +191,7 @@ export class DeploymentSync {
   /** The replica set for the template, with its revision; made if it `mayMake` one. Upstream: `getNewReplicaSet`. */
   async #syncNewest(mayMake: boolean, signal: AbortSignal): Promise<ReplicaSet | undefined | typeof stuck> {
     const newest = this.#newest();
-    const revision = maxRevision(this.#others(newest)) + 1;
+    const revision = maxRevision(this.#others(newest)) + 1n;
     if (newest === undefined) return mayMake ? this.#makeNewest(revision, signal) : undefined;
     const annotations = newAnnotations(this.#deployment, newest, revision);
     const { minReadySeconds } = this.#deployment.spec ?? {};
@@ -220,7 +220,7 @@ export class DeploymentSync {
     return newest;
   }
 
-  async #makeNewest(revision: number, signal: AbortSignal): Promise<ReplicaSet | typeof stuck> {
+  async #makeNewest(revision: bigint, signal: AbortSignal): Promise<ReplicaSet | typeof stuck> {
     const template = this.#deployment.spec?.template ?? {};
     const hash = templateHash(template, this.#deployment.status?.collisionCount);
     const empty = makeReplicaSet(this.#deployment, hash);
@@ -336,8 +336,7 @@ export class DeploymentSync {
     const old = this.#others(newest).filter(({ metadata }) => metadata?.deletionTimestamp === undefined);
     const surplus = old.length - (this.#deployment.spec?.revisionHistoryLimit ?? 0);
     if (surplus <= 0) return;
-    const byRevision = [...old].sort((a, b) => revisionOf(a) - revisionOf(b) || byCreation(a, b));
-    for (const { metadata, spec, status } of byRevision.slice(0, surplus)) {
+    for (const { metadata, spec, status } of [...old].sort(byRevision).slice(0, surplus)) {
       const isSeen = (metadata?.generation ?? 0) <= (status?.observedGeneration ?? 0);
       if (!isSeen || (status?.replicas ?? 0) > 0 || (spec?.replicas ?? 0) > 0) continue;
       const { namespace = '', name = '', uid = '' } = metadata ?? {};

@@ -37,20 +37,28 @@ export function hasTemplate(replicaSet: ReplicaSet, template: PodTemplateSpec | 
   return isSameTemplate(replicaSet.spec?.template, template);
 }
 
-export function revisionOf(replicaSet: ReplicaSet): number {
+/** Any 64-bit integer: who made a replica set by hand may have written one that no `number` holds. */
+export function revisionOf(replicaSet: ReplicaSet): bigint {
   const text = replicaSet.metadata?.annotations?.[revisionAnnotation] ?? '';
-  return /^\d+$/.test(text) ? Number(text) : 0;
+  return /^\d+$/.test(text) ? BigInt(text) : 0n;
 }
 
-export function maxRevision(replicaSets: readonly ReplicaSet[]): number {
-  return Math.max(0, ...replicaSets.map(revisionOf));
+export function maxRevision(replicaSets: readonly ReplicaSet[]): bigint {
+  return replicaSets.map(revisionOf).reduce((max, each) => (each > max ? each : max), 0n);
+}
+
+/** Oldest revision first, by age if they have the same. Upstream: `ReplicaSetsByRevision`. */
+export function byRevision(a: ReplicaSet, b: ReplicaSet): number {
+  const [ofA, ofB] = [revisionOf(a), revisionOf(b)];
+  if (ofA === ofB) return byCreation(a, b);
+  return ofA < ofB ? -1 : 1;
 }
 
 /** The annotations that the newest replica set is to have. Upstream: `SetNewReplicaSetAnnotations`. */
 export function newAnnotations(
   deployment: Deployment,
   replicaSet: ReplicaSet,
-  revision: number,
+  revision: bigint,
 ): Readonly<Record<string, string>> {
   const annotations: Record<string, string> = { ...replicaSet.metadata?.annotations };
   for (const [name, value] of Object.entries(deployment.metadata?.annotations ?? {})) {
