@@ -58,8 +58,8 @@ export function newNode(facts: NodeFacts, status: NodeStatus): Node {
 
 /**
  * The node's status as it is now. Of what the API has (`found`) conditions keep their transition time while their
- * status stays, and extended resources that somebody put into the capacity are allocatable. `runtime`: `undefined` until
- * it has answered. `problems`: why the node is not Ready.
+ * status stays, and extended resources that somebody put into the capacity are allocatable. `runtime`: `undefined`
+ * until it has answered. `problems`: why the node is not Ready.
  */
 export function nodeStatusOf(
   facts: NodeFacts,
