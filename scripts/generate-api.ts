@@ -28,6 +28,7 @@ const roots: Readonly<Record<string, string>> = {
   V1Eviction: 'Eviction',
   V1PodTemplate: 'PodTemplate',
   V1PriorityClass: 'PriorityClass',
+  V1RuntimeClass: 'RuntimeClass',
   V1CertificateSigningRequest: 'CertificateSigningRequest',
   V1ConfigMap: 'ConfigMap',
   V1Secret: 'Secret',

@@ -17,6 +17,7 @@ import type {
   Pod,
   PodTemplate,
   PriorityClass,
+  RuntimeClass,
   ReplicaSet,
   ReplicationController,
   Scale,
@@ -228,6 +229,13 @@ export const resources = {
     kind: 'PriorityClass',
     namespaced: false,
     shortNames: ['pc'],
+  }),
+  runtimeclasses: define<RuntimeClass>({
+    group: 'node.k8s.io',
+    resource: 'runtimeclasses',
+    singular: 'runtimeclass',
+    kind: 'RuntimeClass',
+    namespaced: false,
   }),
   bindings: define<Binding>({ resource: 'bindings', singular: 'binding', kind: 'Binding', verbs: ['create'] }),
 } as const satisfies Record<string, ResourceType>;

@@ -16,6 +16,7 @@ import type {
   Pod,
   PodTemplate,
   PriorityClass,
+  RuntimeClass,
   PodTemplateSpec,
   ReplicaSet,
   ReplicationController,
@@ -490,6 +491,11 @@ const priorityClasses = printer<PriorityClass>(
   ],
 );
 
+const runtimeClasses = printer<RuntimeClass>(
+  [nameColumn, column('Handler', 'What the container runtime calls it'), ageColumn],
+  (runtimeClass, nowWallMs) => [nameOf(runtimeClass), runtimeClass.handler, objectAge(runtimeClass, nowWallMs)],
+);
+
 const signingRequests = printer<CertificateSigningRequest>(
   [
     nameColumn,
@@ -537,6 +543,7 @@ const printerByModel: ReadonlyMap<string, Printer> = new Map([
   ['Secret', secrets],
   ['ServiceAccount', serviceAccounts],
   ['PriorityClass', priorityClasses],
+  ['RuntimeClass', runtimeClasses],
   ['CertificateSigningRequest', signingRequests],
 ]);
 

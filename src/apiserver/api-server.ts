@@ -117,7 +117,8 @@ export class ApiServer {
     const namespaces = this.#servedOf(resources.namespaces).registry;
     const serviceAccounts = this.#servedOf(resources.serviceaccounts).registry;
     const priorityClasses = this.#servedOf(resources.priorityclasses).registry;
-    this.#creator = new ObjectCreator({ ...deps, namespaces, serviceAccounts, priorityClasses });
+    const runtimeClasses = this.#servedOf(resources.runtimeclasses).registry;
+    this.#creator = new ObjectCreator({ ...deps, namespaces, serviceAccounts, priorityClasses, runtimeClasses });
     this.#reader = new BodyReader(deps.yaml);
     this.#objects = new ResourceRequests({
       ...deps,

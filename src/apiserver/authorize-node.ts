@@ -53,6 +53,8 @@ export class NodeAuthorizer {
         return verdict(subresource === 'token' && verb === 'create', ''); // for which pods: `checkNodeToken`
       case resources.certificatesigningrequests:
         return verdict(subresource === '' && ['create', ...reading].includes(verb), '');
+      case resources.runtimeclasses:
+        return verdict(subresource === '' && reading.includes(verb), '');
       case resources.tokenreviews:
       case resources.selfsubjectreviews:
         return verdict(verb === 'create', '');

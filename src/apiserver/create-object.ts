@@ -1,9 +1,10 @@
 /** Creating objects: server fields, admission, validation, and the write. */
+import { admitRuntimeClass, admitRuntimeScheduling } from '../api/admission-runtime-class.ts';
 import { admitServiceAccount, mirrorPodProblem } from '../api/admission-service-account.ts';
 import { applyDefaults } from '../api/defaulting.ts';
 import type { Draft } from '../api/draft.ts';
 import { invalidError } from '../api/field-error.ts';
-import type { Namespace, Pod } from '../api/gen/types.ts';
+import type { Namespace, Pod, RuntimeClass } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
 import { validateCreate } from '../api/validation/validate.ts';
 import type { Clock } from '../base/clock.ts';
@@ -35,6 +36,7 @@ export interface CreatorDeps {
   readonly namespaces: Registry;
   readonly serviceAccounts: Registry;
   readonly priorityClasses: Registry;
+  readonly runtimeClasses: Registry;
 }
 
 /** One request, whatever names are tried for it. */
@@ -129,10 +131,17 @@ export class ObjectCreator {
     if (problem !== undefined) throw refusal(problem);
     const priorityProblem = await admitPodPriority(pod, this.#deps.priorityClasses, scope.signal);
     if (priorityProblem !== undefined) throw refusal(priorityProblem);
-    // There are no objects of that kind here. The words are upstream's.
-    const { runtimeClassName = '' } = pod.spec ?? {};
-    const isUnknown = runtimeClassName !== '' && !isMirror;
-    if (isUnknown) throw refusal(`pod rejected: RuntimeClass "${runtimeClassName}" not found`);
+    const classProblem = isMirror ? undefined : await this.#admitRuntimeClass(pod, scope.signal);
+    if (classProblem !== undefined) throw refusal(classProblem);
+  }
+
+  async #admitRuntimeClass(pod: Draft<Pod>, signal: AbortSignal): Promise<string | undefined> {
+    const { runtimeClassName: name = '' } = pod.spec ?? {};
+    const found = name === '' ? undefined : await this.#lookUp(this.#deps.runtimeClasses, '', name, true, signal);
+    if (name !== '' && found === undefined) return `pod rejected: RuntimeClass "${name}" not found`;
+    // Its registry has no other kind.
+    const runtimeClass = found?.object as (RuntimeClass & FullObject) | undefined;
+    return admitRuntimeClass(pod, runtimeClass) ?? admitRuntimeScheduling(pod, runtimeClass);
   }
 
   async #admitAccount(namespace: string, pod: Draft<Pod>, signal: AbortSignal): Promise<string | undefined> {

@@ -95,6 +95,7 @@ test('aggregated discovery says the same at once', async () => {
         'certificates.k8s.io',
         'coordination.k8s.io',
         'scheduling.k8s.io',
+        'node.k8s.io',
       ],
     ],
   );
@@ -147,6 +148,7 @@ test('OpenAPI: kubectl finds that fields are checked by the server, how lists me
     'apis/certificates.k8s.io/v1',
     'apis/coordination.k8s.io/v1',
     'apis/scheduling.k8s.io/v1',
+    'apis/node.k8s.io/v1',
   ]);
   for (const { serverRelativeURL } of Object.values(paths) as Json[]) {
     const { json, headers } = await api.call('GET', serverRelativeURL);

@@ -222,15 +222,6 @@ test('a pod template is kept: with defaults, checked, counted in generations, in
   await api.close();
 });
 
-test('a pod that asks for a runtime class is refused: there is none', async () => {
-  const api = await startApi();
-  assert.equal(
-    await api.fails('POST', podsPath, podOf('web', { spec: { runtimeClassName: 'kata', containers: [] } })),
-    '403 Forbidden: pods "web" is forbidden: pod rejected: RuntimeClass "kata" not found',
-  );
-  await api.close();
-});
-
 test('an eviction tells the pod why it goes, and deletes it as its options say', async () => {
   const api = await startApi();
   await api.ok('POST', podsPath, podOf('web'));

@@ -55,6 +55,8 @@ export interface PodSandboxConfig {
   /** Whether one of its containers will be privileged: without it containerd refuses that one. Default: no. */
   readonly privileged?: boolean;
   readonly sysctls?: Readonly<Record<string, string>>;
+  /** Which of the runtime's handlers takes it, from its RuntimeClass. Absent: the default one. */
+  readonly runtimeHandler?: string;
 }
 
 export interface PodSandboxStatus {

@@ -92,14 +92,14 @@ test("only kernel parameters that are a pod's own are set, written with dots or 
 test('what this node cannot give is refused by name', () => {
   assert.equal(reasonOf(podOf({ os: { name: 'windows' } })), 'PodOSNotSupported');
   const refusal = refusalOf({
-    pod: podOf({ runtimeClassName: 'kata', hostUsers: false }),
+    pod: podOf({ resourceClaims: [{ name: 'gpu' }], hostUsers: false }),
     others: [],
     allocatable,
     node,
   });
   assert.deepEqual(refusal, {
     reason: 'UnsupportedPodSpec',
-    message: 'spec.runtimeClassName is not supported by this node, spec.hostUsers is not supported by this node',
+    message: 'spec.hostUsers is not supported by this node, spec.resourceClaims is not supported by this node',
   });
   const container = {
     name: 'c',

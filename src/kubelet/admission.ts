@@ -55,7 +55,6 @@ function refusedByFields({ pod, node }: AdmissionInput): Refusal | undefined {
     return { reason: 'UnsupportedPodSpec', message };
   }
   const unsupported = [
-    ...(spec?.runtimeClassName === undefined ? [] : ['runtimeClassName']),
     ...(spec?.hostUsers === false ? ['hostUsers'] : []),
     ...((spec?.resourceClaims ?? []).length === 0 ? [] : ['resourceClaims']),
     ...unsupportedOfContainers(spec?.initContainers ?? [], 'initContainers'),

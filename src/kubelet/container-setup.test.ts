@@ -443,6 +443,32 @@ test('the names of a pod: what it brings is added to what the machine has, unles
   await world.close();
 });
 
+test('the handler of its runtime class takes the pod; without the class there is no sandbox', async () => {
+  const world = await startKubeletWorld('runtime-class');
+  const handlers: Record<string, unknown> = {};
+  const { runtime } = world.noted;
+  const { runPodSandbox } = runtime;
+  runtime.runPodSandbox = (config, signal) => {
+    handlers[config.metadata.name] = config.runtimeHandler;
+    return runPodSandbox(config, signal);
+  };
+  const never = new AbortController().signal;
+  const runtimeClass = { metadata: { name: 'gvisor' }, handler: 'runsc' };
+  await world.client.create(resources.runtimeclasses, {}, runtimeClass, never);
+  await world.create('plain');
+  await world.create('safe', { runtimeClassName: 'gvisor' });
+  await world.clock.advance(1_000);
+  assert.deepEqual(handlers, { plain: undefined, safe: 'runsc' });
+  await world.create('late', { runtimeClassName: 'gvisor' });
+  await world.client.delete(resources.runtimeclasses, { name: 'gvisor' }, {}, never);
+  await world.clock.advance(20_000);
+  assert.deepEqual(
+    (await world.events('late')).filter((event) => event.includes('SandBox')),
+    ['Warning FailedCreatePodSandBox x2 Failed to create pod sandbox: runtimeclass.node.k8s.io "gvisor" not found'],
+  );
+  await world.close();
+});
+
 test("host aliases and the machine's network", async () => {
   const world = await startKubeletWorld('aliases');
   await world.files.makeDirectory('/etc', 0o755);

@@ -1,4 +1,4 @@
-import type { ConfigMap, Secret } from '../api/gen/types.ts';
+import type { ConfigMap, RuntimeClass, Secret } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
 import type { KubernetesObject, ResourceType } from '../api/resources.ts';
 import type { Clock } from '../base/clock.ts';
@@ -19,9 +19,9 @@ interface ReadObject {
 }
 
 /**
- * Reads the config maps and secrets that pods refer to: fresh, unless the caller takes what was read a moment ago, so
- * that an object which every pod has is not read for every sync of every pod. While the server does not answer, what
- * was read last counts: a node that is cut off goes on. Upstream: the kubelet's `watch_based_manager`.
+ * Reads the config maps, secrets and runtime classes that pods refer to: fresh, unless the caller takes what was read a
+ * moment ago, so that an object which every pod has is not read for every sync of every pod. While the server does not
+ * answer, what was read last counts: a node that is cut off goes on. Upstream: the kubelet's `watch_based_manager`.
  */
 export class ObjectReader {
   readonly #client: Client;
@@ -61,6 +61,16 @@ export class ObjectReader {
       return await this.#read(resources.secrets, { namespace, name }, ageMsMax, signal);
     } catch (error) {
       return absent(error, `secret "${name}" not found`, optional);
+    }
+  }
+
+  /** `NotFound` with upstream's text if there is none. */
+  async runtimeClass(name: string, signal: AbortSignal): Promise<RuntimeClass> {
+    try {
+      return await this.#read(resources.runtimeclasses, { namespace: '', name }, 0, signal);
+    } catch (error) {
+      if (!hasReason(error, 'NotFound')) throw error;
+      throw new StatusError('NotFound', `runtimeclass.node.k8s.io "${name}" not found`, { cause: error });
     }
   }
 

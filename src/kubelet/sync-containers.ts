@@ -170,7 +170,12 @@ async function createSandbox(
 ): Promise<string | undefined> {
   try {
     await context.files.makeDirectory(config.logDirectory, 0o755);
-    const sandboxId = await context.runtime.runPodSandbox(config, signal);
+    const { runtimeClassName = '' } = pod.spec ?? {};
+    const handler =
+      runtimeClassName === ''
+        ? {}
+        : { runtimeHandler: (await context.objects.runtimeClass(runtimeClassName, signal)).handler };
+    const sandboxId = await context.runtime.runPodSandbox({ ...config, ...handler }, signal);
     context.metrics.startedPods.inc({});
     return sandboxId;
   } catch (error) {

@@ -846,6 +846,9 @@ export const models = {
     resourceVersion: { type: 'string', shape: 'one', omitEmpty: true, tag: 6 },
     uid: { type: 'string', shape: 'one', go: 'types.UID', omitEmpty: true, tag: 4 },
   },
+  Overhead: {
+    podFixed: { type: 'string', shape: 'map', go: 'v1.ResourceList', omitEmpty: true, tag: 1 },
+  },
   OwnerReference: {
     apiVersion: { type: 'string', shape: 'one', required: true, tag: 5 },
     blockOwnerDeletion: { type: 'bool', shape: 'one', pointer: true, omitEmpty: true, tag: 7 },
@@ -1199,6 +1202,14 @@ export const models = {
     maxSurge: { type: 'intOrString', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },
     maxUnavailable: { type: 'intOrString', shape: 'one', pointer: true, omitEmpty: true, tag: 1 },
   },
+  RuntimeClass: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    handler: { type: 'string', shape: 'one', required: true, tag: 2 },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    overhead: { type: 'Overhead', shape: 'one', pointer: true, omitEmpty: true, tag: 3 },
+    scheduling: { type: 'Scheduling', shape: 'one', pointer: true, omitEmpty: true, tag: 4 },
+  },
   SELinuxOptions: {
     level: { type: 'string', shape: 'one', omitEmpty: true, tag: 4 },
     role: { type: 'string', shape: 'one', omitEmpty: true, tag: 2 },
@@ -1230,6 +1241,10 @@ export const models = {
   ScaleStatus: {
     replicas: { type: 'int32', shape: 'one', required: true, tag: 1 },
     selector: { type: 'string', shape: 'one', omitEmpty: true, tag: 2 },
+  },
+  Scheduling: {
+    nodeSelector: { type: 'string', shape: 'map', omitEmpty: true, tag: 1 },
+    tolerations: { type: 'Toleration', shape: 'list', omitEmpty: true, tag: 2 },
   },
   SeccompProfile: {
     localhostProfile: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },

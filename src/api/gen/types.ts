@@ -970,6 +970,10 @@ export interface ObjectReference {
   readonly uid?: string;
 }
 
+export interface Overhead {
+  readonly podFixed?: Readonly<Record<string, string>>;
+}
+
 export interface OwnerReference {
   readonly apiVersion: string;
   readonly blockOwnerDeletion?: boolean;
@@ -1375,6 +1379,15 @@ export interface RollingUpdateDeployment {
   readonly maxUnavailable?: number | string;
 }
 
+export interface RuntimeClass {
+  readonly apiVersion?: string;
+  readonly handler: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly overhead?: Overhead;
+  readonly scheduling?: Scheduling;
+}
+
 export interface SELinuxOptions {
   readonly level?: string;
   readonly role?: string;
@@ -1410,6 +1423,11 @@ export interface ScaleSpec {
 export interface ScaleStatus {
   readonly replicas: number;
   readonly selector?: string;
+}
+
+export interface Scheduling {
+  readonly nodeSelector?: Readonly<Record<string, string>>;
+  readonly tolerations?: readonly Toleration[];
 }
 
 export interface SeccompProfile {

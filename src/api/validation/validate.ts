@@ -15,6 +15,7 @@ import type {
   Pod,
   PodTemplate,
   PriorityClass,
+  RuntimeClass,
   ReplicaSet,
   ReplicationController,
   Secret,
@@ -50,6 +51,7 @@ import {
   checkReplicationControllerUpdate,
 } from './replicated.ts';
 import { checkPriorityClass, checkPriorityClassUpdate } from './priority-class.ts';
+import { checkRuntimeClass, checkRuntimeClassUpdate } from './runtime-class.ts';
 import {
   checkBinding,
   checkConfigMap,
@@ -158,6 +160,7 @@ const rulesByModel: ReadonlyMap<string, AnyRules> = new Map<string, AnyRules>([
     }),
   ],
   ['PriorityClass', rules<PriorityClass>({ create: checkPriorityClass, update: checkPriorityClassUpdate })],
+  ['RuntimeClass', rules<RuntimeClass>({ create: checkRuntimeClass, update: checkRuntimeClassUpdate })],
   [
     'CertificateSigningRequest',
     rules<CertificateSigningRequest>({

@@ -124,7 +124,7 @@ export class GrpcRuntime implements ContainerRuntime {
   async runPodSandbox(config: PodSandboxConfig, signal: AbortSignal): Promise<string> {
     const message = await this.#sandboxMessage(config, signal);
     const { podSandboxId } = await this.#rpc.call('runPodSandbox', runSandboxMs, signal, (options) =>
-      this.#rpc.runtime.runPodSandbox({ config: message }, options),
+      this.#rpc.runtime.runPodSandbox({ config: message, runtimeHandler: config.runtimeHandler ?? '' }, options),
     );
     return podSandboxId;
   }

@@ -101,6 +101,8 @@ const sandboxRows: Record<string, Row<PodSandboxConfig>> = {
   hostIPC: { ask: { namespaces: { ...own, ipc: 'node' } }, becomes: done },
   shareProcessNamespace: { ask: { namespaces: { ...own, pid: 'pod' } }, becomes: refused },
   sysctls: { ask: { sysctls: { 'net.core.somaxconn': '1024' } }, becomes: refused },
+  'the handler of a runtime class': { ask: { runtimeHandler: 'process' }, becomes: done },
+  'another handler': { ask: { runtimeHandler: 'kata' }, becomes: refused, name: '"kata"' },
   dnsConfig: {
     ask: { dnsConfig: { servers: ['192.0.2.1'], searches: [], options: [] } },
     becomes: ['done', 'done', 'told', 'told'],

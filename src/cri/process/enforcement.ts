@@ -17,6 +17,9 @@ export interface Permissions {
 /** The kubelet mounts these into every container; an app that does not look for them does not miss them. */
 const droppableMounts = ['/etc/hosts', '/dev/termination-log', '/var/run/secrets/kubernetes.io/serviceaccount'];
 
+/** What a RuntimeClass may name; there are no others. */
+const processHandler = 'process';
+
 /** Root, and not only in a user namespace. */
 function isWholeRoot({ isolation, uid }: Permissions): boolean {
   return uid === 0 && isolation.kind !== 'user';
@@ -24,7 +27,9 @@ function isWholeRoot({ isolation, uid }: Permissions): boolean {
 
 /** Why there can be no such sandbox; `undefined`: there can. Names the field of the pod. */
 export function sandboxRefusalOf(config: PodSandboxConfig, { isolation }: Permissions): string | undefined {
-  const { namespaces, portMappings, sysctls = {} } = config;
+  const { namespaces, portMappings, sysctls = {}, runtimeHandler = processHandler } = config;
+  // As containerd says it.
+  if (runtimeHandler !== processHandler) return `no runtime for ${JSON.stringify(runtimeHandler)} is configured`;
   const hasOwnNetwork = isolation.network === 'namespace' && namespaces.network !== 'node';
   const isServed = ({ hostPort, containerPort, protocol }: (typeof portMappings)[number]): boolean =>
     hostPort === 0 || (hasOwnNetwork ? protocol === 'TCP' : hostPort === containerPort);
