@@ -43,7 +43,7 @@ export interface CreatorDeps {
 interface Creation {
   readonly served: Served;
   readonly namespace: string;
-  /** As refusals say it: admission comes before a name is made, so that what is made again and again is refused alike. */
+  /** As refusals say it: admission comes before a name is made, so that what is tried again is refused alike. */
   readonly askedName: string;
   readonly scope: WriteScope;
 }
