@@ -2,7 +2,8 @@
  * Who a node is to its cluster: a kubeconfig in its data directory, with the authority that it trusts and a certificate
  * for `system:node:NAME`. Got once with a token, kept and renewed from then on.
  */
-import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import type { KeyPairKeyObjectResult } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { CertificateSigningRequest } from '../api/gen/types.ts';
@@ -69,7 +70,9 @@ export async function ensureIdentity(
   );
   const client = new HttpClient({ server, certificateAuthority, token });
   try {
-    const issued = await patiently(deps, signal, () => requestCertificate(client, clientOf(nodeName), deps, signal));
+    const key = newKey(); // the same at every try: whose answer was lost finds its request again
+    const wish = clientOf(nodeName);
+    const issued = await patiently(deps, signal, () => requestCertificate(client, wish, deps, signal, key));
     const identity = { server, certificateAuthority, ...issued };
     writeIdentity(dataDir, nodeName, identity);
     deps.log.info('nodeJoined', { nodeName, server });
@@ -153,25 +156,35 @@ export interface IssuedCertificate {
   readonly clientKey: string;
 }
 
-/** A new key, which never leaves this computer, and the certificate that the cluster's authority gives for it. */
+function newKey(): KeyPairKeyObjectResult {
+  return generateKeyPairSync('ec', { namedCurve: 'P-256' });
+}
+
+/**
+ * The certificate that the cluster's authority gives for a key (default: a new one), which never leaves this computer.
+ * The request is named by the key, as upstream's, so that one that is sent again is the same request.
+ */
 export async function requestCertificate(
   client: Client,
   wish: CertificateWish,
   { clock }: Pick<IdentityDeps, 'clock'>,
   signal: AbortSignal,
+  { privateKey, publicKey }: KeyPairKeyObjectResult = newKey(),
 ): Promise<IssuedCertificate> {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const { signerName, usages, nodeName, dnsNames, ipAddresses } = wish;
   const commonName = `system:node:${nodeName}`;
   const organizations = ['system:nodes'];
   const pem = await writeSigningRequest({ commonName, organizations, dnsNames, ipAddresses, publicKey, privateKey });
   const type = resources.certificatesigningrequests;
+  const digest = createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('base64url');
+  const name = `node-csr-${digest}`;
   const body: CertificateSigningRequest = {
-    metadata: { generateName: 'node-csr-' },
+    metadata: { name },
     spec: { request: Buffer.from(pem).toString('base64'), signerName, usages },
   };
-  let request = await client.create<CertificateSigningRequest>(type, {}, body, signal);
-  const name = request.metadata?.name ?? '';
+  let request = await createOnce(client, body, signal);
   for (;;) {
     const { certificate = '', conditions = [] } = request.status ?? {};
     if (certificate !== '') {
@@ -186,6 +199,20 @@ export async function requestCertificate(
     }
     await clock.sleep(pollMs, 'node.certificate', signal);
     request = await client.get(type, { name }, signal);
+  }
+}
+
+async function createOnce(
+  client: Client,
+  body: CertificateSigningRequest,
+  signal: AbortSignal,
+): Promise<CertificateSigningRequest> {
+  const type = resources.certificatesigningrequests;
+  try {
+    return await client.create(type, {}, body, signal);
+  } catch (error) {
+    if (!hasReason(error, 'AlreadyExists')) throw error;
+    return await client.get(type, { name: body.metadata?.name ?? '' }, signal);
   }
 }
 

@@ -24,7 +24,7 @@ export interface Started {
 }
 
 /** Starts livelet, and waits for its line. `enter`: words before the command. */
-async function startLivelet(enter: readonly string[], args: readonly string[]): Promise<Started> {
+export async function startLivelet(enter: readonly string[], args: readonly string[]): Promise<Started> {
   const [command = '', ...words] = [...enter, process.execPath, liveletBin, ...args];
   const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
@@ -32,7 +32,10 @@ async function startLivelet(enter: readonly string[], args: readonly string[]): 
   child.stderr.on('data', (data: Buffer) => (text += data.toString()));
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`not ready: ${text}`)), startMsMax);
-    child.once('exit', (code) => reject(new Error(`ended with ${code}: ${text}`)));
+    child.once('exit', (code) => {
+      clearTimeout(timer);
+      reject(new Error(`ended with ${code}: ${text}`));
+    });
     child.stdout.on('data', (data: Buffer) => {
       text += data.toString();
       if (!/is ready/i.test(text)) return;

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { skipWithoutNetworks } from '../support/node-networks.ts';
 import { kubectlVersions, runLivelet } from './livelet-up.ts';
-import { NodesBed, nameOf, until } from './nodes-bed.ts';
+import { NodesBed, nameOf, startLivelet, until } from './nodes-bed.ts';
 
 const manifest = path.resolve(import.meta.dirname, '../data/manifests/kubia-rc.yaml');
 const skip = skipWithoutNetworks() || (kubectlVersions().size === 0 ? 'no kubectl' : false);
@@ -55,6 +55,25 @@ describe('nodes that join', { skip }, () => {
     assert.ok(pinned.includes(hash) && pinned.includes(other), pinned);
     const taken = await attempt('n1', ['--token', token, '--ca-cert-hash', hash]);
     assert.match(taken, /the name is taken: a node n1 is alive/);
+  });
+
+  test('of two agents that join under one name at the same moment, one gets it and the other is told', async () => {
+    const place = (directory: string): string[] => ['--data-dir', bed.dataDirOf(directory), '--node-name', 'twin'];
+    const begun = ['twin-a', 'twin-b'].map(async (directory) => {
+      try {
+        return await startLivelet([], ['node', ...place(directory), '--tunnel', ...bed.join]);
+      } catch (error) {
+        return String(error);
+      }
+    });
+    const ended = await Promise.all(begun);
+    const [refusal] = ended.filter((one) => typeof one === 'string');
+    const [winner] = ended.filter((one) => typeof one === 'object');
+    assert.match(refusal ?? '', /ended with 1: .*the name is taken: another agent has just joined as node twin/s);
+    assert.ok(winner !== undefined, refusal);
+    winner.child.kill('SIGTERM');
+    await winner.exited;
+    assert.equal((await bed.kubectl('delete', 'node', 'twin')).code, 0);
   });
 
   test('replicas spread over the nodes; logs, exec and port-forward reach each of them', async () => {

@@ -15,7 +15,8 @@ import type { Informer } from '../../client/informer.ts';
 import { startWorkers } from '../run-controller.ts';
 import type { ControllerDeps } from '../run-controller.ts';
 import type { CertificateAuthority, SigningRequestFacts } from './certificate-authority.ts';
-import { isOurSigner, nodeNameIn, signingProblem, verdictOn } from './signing-rules.ts';
+import { NameClaims, nameClaimMs } from './name-claims.ts';
+import { isOurSigner, isOfNewNode, nodeNameIn, signingProblem, verdictOn } from './signing-rules.ts';
 import type { NodeFacts } from './signing-rules.ts';
 
 const hourMs = 60 * 60 * 1_000;
@@ -48,6 +49,8 @@ export function startCertificateSigning(scope: TaskScope, deps: ControllerDeps &
 class Signing implements Reconciler<string> {
   readonly name = 'certificateSigning';
   readonly #deps: ControllerDeps & SigningDeps;
+  readonly #claims = new NameClaims();
+  #restored: Promise<void> | undefined;
 
   constructor(deps: ControllerDeps & SigningDeps) {
     this.#deps = deps;
@@ -84,9 +87,13 @@ class Signing implements Reconciler<string> {
       );
     }
     if (has('Approved')) return this.#sign(request, pem, facts, signal);
-    const verdict = verdictOn(request, facts, this.#nodeFacts(nodeNameIn(facts)));
+    await (this.#restored ??= this.#restoreClaims());
+    // No wait from here to `take`: two workers may be at requests for the same name.
+    const name = nodeNameIn(facts);
+    const verdict = verdictOn(request, facts, this.#nodeFacts(name, request.metadata?.uid ?? ''));
     switch (verdict.kind) {
       case 'approve':
+        if (isOfNewNode(request)) this.#claims.take(name, request.metadata?.uid ?? '', this.#deps.clock.wallMs());
         return this.#judge(request, 'approval', this.#condition('Approved', 'AutoApproved', verdict.message), signal);
       case 'deny':
         return this.#judge(request, 'approval', this.#condition('Denied', 'AutoDenied', verdict.message), signal);
@@ -101,13 +108,30 @@ class Signing implements Reconciler<string> {
     }
   }
 
-  #nodeFacts(name: string): NodeFacts {
+  /** Those that were given before this process began; the informers have synced. */
+  async #restoreClaims(): Promise<void> {
+    const { requests, authority, clock } = this.#deps;
+    for (const request of requests.list()) {
+      const approval = conditionsOf(request).find(({ type }) => type === 'Approved');
+      const atWallMs = parseTime(approval?.lastUpdateTime ?? '') ?? 0;
+      if (!isOfNewNode(request) || clock.wallMs() - atWallMs >= nameClaimMs) continue;
+      try {
+        const facts = await authority.read(textOf(request.spec.request));
+        this.#claims.take(nodeNameIn(facts), request.metadata?.uid ?? '', atWallMs);
+      } catch (error) {
+        if (!hasReason(error, 'BadRequest')) throw error; // a person has approved what is no request
+      }
+    }
+  }
+
+  #nodeFacts(name: string, requestUid: string): NodeFacts {
     const { nodes, leases, clock } = this.#deps;
     const { renewTime, leaseDurationSeconds = 0 } = leases.get('kube-node-lease', name)?.spec ?? {};
     const renewedMs = renewTime === undefined ? undefined : parseTime(renewTime);
     const addresses = nodes.get('', name)?.status?.addresses ?? [];
     return {
       isAlive: renewedMs !== undefined && clock.wallMs() - renewedMs < leaseDurationSeconds * 1_000,
+      isJoining: this.#claims.isTaken(name, requestUid, clock.wallMs()),
       addresses: addresses.filter(({ type }) => type === 'InternalIP').map(({ address }) => address),
     };
   }

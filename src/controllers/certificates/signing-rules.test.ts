@@ -14,8 +14,8 @@ const facts: SigningRequestFacts = {
   uris: [],
 };
 const serving: SigningRequestFacts = { ...facts, dnsNames: ['a'], ipAddresses: ['192.0.2.1'] };
-const unknown: NodeFacts = { isAlive: false, addresses: [] };
-const known: NodeFacts = { isAlive: true, addresses: ['192.0.2.1'] };
+const unknown: NodeFacts = { isAlive: false, isJoining: false, addresses: [] };
+const known: NodeFacts = { isAlive: true, isJoining: false, addresses: ['192.0.2.1'] };
 
 function requestOf(
   signerName: string,

@@ -1,6 +1,7 @@
 /** Which certificates the signers of Kubernetes give, and to whom without asking a person. Pure. */
 import type { CertificateSigningRequest } from '../../api/gen/types.ts';
 import type { SigningRequestFacts } from './certificate-authority.ts';
+import { nameClaimMs } from './name-claims.ts';
 
 export const signerNames = {
   kubeletClient: 'kubernetes.io/kube-apiserver-client-kubelet',
@@ -81,6 +82,8 @@ export type Verdict =
 export interface NodeFacts {
   /** Its heartbeat is fresh: somebody runs under this name. */
   readonly isAlive: boolean;
+  /** Another request was given this name just now. */
+  readonly isJoining: boolean;
   /** Of the Node; empty if there is none yet. */
   readonly addresses: readonly string[];
 }
@@ -99,9 +102,11 @@ export function verdictOn(request: CertificateSigningRequest, facts: SigningRequ
     return { kind: 'approve', message: 'Auto approving self kubelet client certificate after SubjectAccessReview.' };
   }
   if (!groups.includes(bootstrapGroup)) return { kind: 'leave' };
-  if (node.isAlive) {
-    const name = nodeNameIn(facts);
-    return { kind: 'deny', message: `the name is taken: a node ${name} is alive in this cluster` };
+  const name = nodeNameIn(facts);
+  if (node.isAlive) return { kind: 'deny', message: `the name is taken: a node ${name} is alive in this cluster` };
+  if (node.isJoining) {
+    const retry = `if that was this one, try again in ${nameClaimMs / 1_000} s`;
+    return { kind: 'deny', message: `the name is taken: another agent has just joined as node ${name} (${retry})` };
   }
   return { kind: 'approve', message: 'Auto approving kubelet client certificate after SubjectAccessReview.' };
 }
@@ -114,6 +119,11 @@ function servingVerdict(facts: SigningRequestFacts, node: NodeFacts, isSelf: boo
   // A new Node, or one whose address has changed, is told by its kubelet about now.
   if (facts.ipAddresses.some((address) => !node.addresses.includes(address))) return { kind: 'wait' };
   return { kind: 'approve', message: 'Auto approving kubelet serving certificate of a node for itself.' };
+}
+
+/** Whether it asks, with a bootstrap token, for a name that its sender has not had before. */
+export function isOfNewNode({ spec: { signerName, groups = [] } }: CertificateSigningRequest): boolean {
+  return signerName === signerNames.kubeletClient && groups.includes(bootstrapGroup);
 }
 
 /** The node that a request is about. */
