@@ -37,6 +37,7 @@ import { runCompaction } from './compaction.ts';
 import { ObjectCreator } from './create-object.ts';
 import { Discovery } from './discovery.ts';
 import { eventTtlMs, runEventExpiry } from './event-expiry.ts';
+import { actingUser } from './impersonate.ts';
 import { OpenApi } from './openapi.ts';
 import type { JsonPatch } from './patch.ts';
 import { PathRequests } from './path-requests.ts';
@@ -250,10 +251,8 @@ export class ApiServer {
     const labels = this.#metrics.labelsOf(route, verb ?? '', request.method);
     let response: HttpResponse;
     try {
-      const { user } = request;
-      response = await (user === undefined
-        ? this.#answer(request, await this.#bearerOf(request, signal), route, verb, signal)
-        : this.#answer(request, user, route, verb, signal));
+      const user = request.user ?? (await this.#bearerOf(request, signal));
+      response = await this.#answer(request, actingUser(user, request.headers), route, verb, signal);
       if (wantsPretty(request)) response = prettyJson(response);
     } catch (error) {
       response = errorResponse(this.#statusError(error, request));

@@ -121,6 +121,36 @@ test('what makes no sense is refused in words', async () => {
   await api.close();
 });
 
+test('who may do everything may act as somebody else, with his rights and no more; nobody else may', async () => {
+  const api = await startApi();
+  const whoami = async (headers: Readonly<Record<string, string>>): Promise<Json> => {
+    const review = await api.ok('POST', '/apis/authentication.k8s.io/v1/selfsubjectreviews', {}, { headers });
+    return review.status.userInfo;
+  };
+  const asNode = { 'impersonate-user': 'system:node:n1', 'impersonate-group': 'system:nodes' };
+  assert.deepEqual(await whoami({ ...asNode, 'impersonate-extra-a%2Fb': 'c, d', 'impersonate-uid': '7' }), {
+    username: 'system:node:n1',
+    uid: '7',
+    groups: ['system:nodes', 'system:authenticated'],
+    extra: { 'a/b': ['c', 'd'] },
+  });
+  assert.deepEqual((await whoami({ 'impersonate-user': 'system:serviceaccount:a:b' })).groups, [
+    'system:serviceaccounts',
+    'system:serviceaccounts:a',
+    'system:authenticated',
+  ]);
+  const secret = '/api/v1/namespaces/default/secrets/s';
+  assert.match(await api.fails('GET', secret, undefined, { headers: asNode }), /^403 .* no relationship found/);
+  const jane = { user: { name: 'jane', groups: [] }, headers: { 'impersonate-user': 'kubernetes-admin' } };
+  assert.equal(
+    await api.fails('GET', secret, undefined, jane),
+    '403 Forbidden: users "kubernetes-admin" is forbidden: User "jane" cannot impersonate resource "users" in API group "" at the cluster scope',
+  );
+  const headers = { 'impersonate-group': 'system:masters' };
+  assert.match(await api.fails('GET', secret, undefined, { headers }), /^500 .*without impersonating a user$/);
+  await api.close();
+});
+
 test("a node reads and writes its own objects, and the secrets that its pods name; another's are refused", async () => {
   const api = await startApi();
   const as = { user: { name: 'system:node:n1', groups: ['system:nodes'] } };

@@ -108,6 +108,11 @@ test('other clients wait for a person, and masters are made by nobody', () => {
   const jane = { ...facts, commonName: 'jane', organizations: ['dev'] };
   assert.equal(verdictOn(request, jane, unknown).kind, 'leave');
   assert.equal(signingProblem(request, jane), undefined);
+  assert.equal(signingProblem(requestOf(signerNames.client, { usages: ['client auth'] }), jane), undefined);
+  assert.equal(
+    signingProblem(requestOf(signerNames.client, { usages: ['client auth', 'server auth'] }), jane),
+    'usages did not match [client auth]',
+  );
   assert.equal(
     signingProblem(request, { ...jane, organizations: ['system:masters'] }),
     'use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed',

@@ -31,7 +31,7 @@ export function signingProblem(request: CertificateSigningRequest, facts: Signin
       if (facts.organizations.includes('system:masters')) {
         return `use of ${signerNames.client} signer with system:masters group is not allowed`;
       }
-      return usagesProblem(usages, 'client auth');
+      return usagesProblem(usages, 'client auth', []);
     default:
       return undefined;
   }
@@ -60,11 +60,16 @@ function noOddNamesProblem({ emailAddresses, uris }: SigningRequestFacts): strin
   return uris.length > 0 ? 'URI subjectAltNames are not allowed' : undefined;
 }
 
-function usagesProblem(usages: readonly string[], purpose: string): string | undefined {
-  const wanted = ['digital signature', purpose];
+/** Besides `purpose` and `needed` it may ask for what each key does. */
+function usagesProblem(
+  usages: readonly string[],
+  purpose: string,
+  needed: readonly string[] = ['digital signature'],
+): string | undefined {
+  const wanted = [...needed, purpose];
   const isRight =
     wanted.every((usage) => usages.includes(usage)) &&
-    usages.every((usage) => usage === 'key encipherment' || wanted.includes(usage));
+    usages.every((usage) => ['digital signature', 'key encipherment', purpose].includes(usage));
   return isRight ? undefined : `usages did not match [${wanted.sort().join(' ')}]`;
 }
 
