@@ -31,6 +31,14 @@ export function required(field: string, detail = ''): FieldError {
   return { type: 'FieldValueRequired', field, badValue: '', detail };
 }
 
+/** In place of a value that is not told. Upstream: `OmitValueType`. */
+const omitted: unique symbol = Symbol('omitted');
+
+/** For a value that is too large, or too far from the reason, to be told. */
+export function invalidUntold(field: string, detail: string): FieldError {
+  return { type: 'FieldValueInvalid', field, badValue: omitted, detail };
+}
+
 /** `badValue` `undefined` prints as `null`. */
 export function invalid(field: string, badValue: unknown, detail: string): FieldError {
   return { type: 'FieldValueInvalid', field, badValue, detail };
@@ -80,7 +88,8 @@ const withoutValue: ReadonlySet<FieldErrorType> = new Set([
 /** The text after the field: `Invalid value: 0: must be between 1 and 65535, inclusive`. Upstream: `ErrorBody`. */
 export function fieldErrorBody(error: FieldError): string {
   const words = wordsByType[error.type];
-  const head = withoutValue.has(error.type) ? words : `${words}: ${renderValue(error.badValue)}`;
+  const head =
+    withoutValue.has(error.type) || error.badValue === omitted ? words : `${words}: ${renderValue(error.badValue)}`;
   return error.detail === '' ? head : `${head}: ${error.detail}`;
 }
 

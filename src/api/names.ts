@@ -12,6 +12,7 @@ const qualifiedName = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]';
 const labelValue = `(${qualifiedName})?`;
 const httpHeaderName = '[-A-Za-z0-9]+';
 const configMapKey = '[-._a-zA-Z0-9]+';
+const httpPath = String.raw`[A-Za-z0-9/\-._~%!$&'()*+,;=:]+`;
 
 const labelMax = 63;
 const subdomainMax = 253;
@@ -25,6 +26,7 @@ const patterns = {
   labelValue: whole(labelValue),
   httpHeaderName: whole(httpHeaderName),
   configMapKey: whole(configMapKey),
+  httpPath: whole(httpPath),
 } as const;
 
 const utf8 = new TextEncoder();
@@ -119,6 +121,20 @@ export function percentProblems(value: string): Problems {
   if (/^[0-9]+%$/.test(value)) return fine;
   const text = "a valid percent string must be a numeric string followed by an ending '%'";
   return [formatText(text, '[0-9]+%', '1%', '93%')];
+}
+
+/** `acme.io/foo`, with the part that is wrong. Upstream: `IsDomainPrefixedPath`. */
+export function domainPathProblems(text: string): readonly { readonly value: string; readonly problem: string }[] {
+  const slash = text.indexOf('/');
+  const [host, path] = [text.slice(0, Math.max(0, slash)), text.slice(slash + 1)];
+  if (host === '' || path === '') {
+    return [{ value: text, problem: 'must be a domain-prefixed path (such as "acme.io/foo")' }];
+  }
+  const ofPath = patterns.httpPath.test(path) ? fine : [formatText('Invalid path', httpPath)];
+  return [
+    ...dns1123SubdomainProblems(host).map((problem) => ({ value: host, problem })),
+    ...ofPath.map((problem) => ({ value: path, problem })),
+  ];
 }
 
 export function portNumberProblems(port: number): Problems {

@@ -69,7 +69,7 @@ export async function startControlWorld(seed: string, options: ControlWorldOptio
       await client.create(resources.pods, { ...ref, subresource: 'binding' }, binding, never);
     }
     if ((pod.status?.phase ?? 'Pending') !== 'Pending') return;
-    await setStatus(ref.name, statusOf(pod.spec?.containers[0]?.image ?? '', formatTime(clock.wallMs())));
+    await setStatus(ref.name, statusOf(outcomeOf(pod), formatTime(clock.wallMs())));
   };
 
   const setStatus = async (name: string, status: object): Promise<void> => {
@@ -106,6 +106,14 @@ export async function startControlWorld(seed: string, options: ControlWorldOptio
         .map((event) => `${event.reason ?? ''} ${event.message ?? ''}`);
     },
   };
+}
+
+/** Its image, where that says `A/B` one of the two: by whether its completion index is even. */
+function outcomeOf(pod: Pod): string {
+  const image = pod.spec?.containers[0]?.image ?? '';
+  const [even = image, odd = even] = image.split('/');
+  const index = pod.metadata?.annotations?.['batch.kubernetes.io/job-completion-index'];
+  return Number(index ?? 0) % 2 === 0 ? even : odd;
 }
 
 function statusOf(image: string, now: string): object {

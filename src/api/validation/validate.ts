@@ -37,7 +37,8 @@ import {
 } from './certificate-signing-request.ts';
 import { checkDeployment, checkDeploymentStatusUpdate, checkDeploymentUpdate } from './deployment.ts';
 import { checkEvent, checkEventsV1, checkEventsV1Update } from './event.ts';
-import { checkJob, checkJobStatusUpdate, checkJobUpdate } from './job.ts';
+import { checkJob, checkJobUpdate } from './job.ts';
+import { checkJobStatusUpdate } from './job-status.ts';
 import { checkMetadata, checkMetadataUpdate, type Errors } from './metadata.ts';
 import { checkNode, checkNodeUpdate } from './node.ts';
 import { checkNewPod } from './pod.ts';

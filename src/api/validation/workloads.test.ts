@@ -4,14 +4,7 @@ import { decode } from '../decode.ts';
 import { applyDefaults } from '../defaulting.ts';
 import type { Draft } from '../draft.ts';
 import { fieldErrorText } from '../field-error.ts';
-import type {
-  ControllerRevision,
-  DaemonSet,
-  Deployment,
-  Job,
-  ReplicaSet,
-  ReplicationController,
-} from '../gen/types.ts';
+import type { ControllerRevision, DaemonSet, Deployment, ReplicaSet, ReplicationController } from '../gen/types.ts';
 import { type KubernetesObject, resources, type ResourceType } from '../resources.ts';
 import { validateCreate, validateUpdate } from './validate.ts';
 
@@ -143,79 +136,6 @@ test('how often hashes of a deployment have met is never counted back', () => {
     'status.updatedReplicas: Invalid value: 1: cannot be greater than status.replicas',
     'status.collisionCount: Invalid value: 1: cannot be decremented',
   ]);
-});
-
-/** A Job as the server completes it: selected by its UID. */
-function madeJob(spec: object): Draft<Job> {
-  const labels = Object.fromEntries(
-    ['', 'batch.kubernetes.io/'].flatMap((prefix) => [
-      [`${prefix}job-name`, 'x'],
-      [`${prefix}controller-uid`, 'u'],
-    ]),
-  );
-  const pods = { metadata: { labels }, spec: { containers, restartPolicy: 'Never' } };
-  const byUid = { matchLabels: { 'batch.kubernetes.io/controller-uid': 'u' } };
-  return made<Job>(resources.jobs, { selector: byUid, template: pods, ...spec });
-}
-
-test('a job runs one pod once, and allows six failures', () => {
-  const { template: _template, selector: _selector, ...rest } = madeJob({}).spec ?? {};
-  assert.deepEqual(rest, {
-    backoffLimit: 6,
-    completionMode: 'NonIndexed',
-    completions: 1,
-    manualSelector: false,
-    parallelism: 1,
-    podReplacementPolicy: 'TerminatingOrFailed',
-    suspend: false,
-  });
-  assert.equal(madeJob({ parallelism: 2 }).spec?.completions, undefined);
-});
-
-test('what a job may not be', () => {
-  const of = (spec: object): string[] => validateCreate(resources.jobs, madeJob(spec)).map(fieldErrorText);
-  assert.deepEqual(of({}), []);
-  assert.deepEqual(of({ parallelism: -1, backoffLimitPerIndex: 1, completionMode: 'Indexed', completions: 1 }), [
-    'spec.parallelism: Invalid value: -1: must be greater than or equal to 0',
-    'spec.backoffLimitPerIndex: Forbidden: not supported by this server',
-    'spec.completionMode: Unsupported value: "Indexed": supported values: "NonIndexed"',
-  ]);
-  const { template: good } = madeJob({}).spec ?? {};
-  const always = { ...good, spec: { containers } };
-  assert.deepEqual(of({ template: always }), [
-    'spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"',
-  ]);
-  const rules = [
-    { action: 'FailJob' },
-    { action: 'FailJob', onExitCodes: { operator: 'In', values: [0], containerName: 'other' } },
-  ];
-  assert.deepEqual(
-    of({ podFailurePolicy: { rules } }).map((text) => text.replace(/value: \{.*\}/, 'value: {}')),
-    [
-      'spec.podFailurePolicy.rules[0]: Invalid value: {}: specifying one of OnExitCodes and OnPodConditions is required',
-      'spec.podFailurePolicy.rules[1].onExitCodes.containerName: Invalid value: "other": must be one of the container or initContainer names in the pod template',
-      'spec.podFailurePolicy.rules[1].onExitCodes.values[0]: Invalid value: 0: must not be 0 for the In operator',
-    ],
-  );
-  assert.deepEqual(of({ selector: { matchLabels: { a: 'b' } } }), [
-    'spec.selector: Invalid value: {"matchLabels":{"a":"b"}}: `selector` not auto-generated',
-    'spec.template.metadata.labels: Invalid value: {"batch.kubernetes.io/controller-uid":"u","batch.kubernetes.io/job-name":"x","controller-uid":"u","job-name":"x"}: `selector` does not match template `labels`',
-  ]);
-});
-
-test('of a job only how it runs can change; where, only before it has started', () => {
-  const update = (before: object, after: object): string[] =>
-    validateUpdate(resources.jobs, madeJob(after), madeJob(before), '').map(
-      ({ field, detail }) => `${field}: ${detail}`,
-    );
-  assert.deepEqual(update({}, { parallelism: 3, completions: 1, backoffLimit: 1, suspend: true }), []);
-  const { template: good } = madeJob({}).spec ?? {};
-  const pinned = { ...good, spec: { ...good?.spec, nodeSelector: { disk: 'ssd' } } };
-  assert.deepEqual(update({}, { completions: 2, template: pinned }), [
-    'spec.completions: field is immutable',
-    'spec.template: field is immutable',
-  ]);
-  assert.deepEqual(update({ suspend: true }, { suspend: true, template: pinned }), []);
 });
 
 test('a daemon set replaces one pod at a time, and remembers ten templates', () => {

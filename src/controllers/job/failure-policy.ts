@@ -5,6 +5,8 @@ export type FailureVerdict =
   /** One more failure. */
   | { readonly kind: 'counts' }
   | { readonly kind: 'ignored' }
+  /** One more failure, and no other pod for its index. */
+  | { readonly kind: 'failsIndex' }
   /** The whole job has failed. */
   | { readonly kind: 'failsJob'; readonly message: string };
 
@@ -15,6 +17,7 @@ export function judgeFailure(policy: PodFailurePolicy | undefined, pod: Pod): Fa
     const match = matchOf(rule, pod);
     if (match === undefined) continue;
     if (rule.action === 'Ignore') return { kind: 'ignored' };
+    if (rule.action === 'FailIndex') return { kind: 'failsIndex' };
     if (rule.action === 'Count') return { kind: 'counts' };
     return { kind: 'failsJob', message: `${match} matching ${rule.action} rule at index ${index}` };
   }
@@ -25,8 +28,8 @@ export function judgeFailure(policy: PodFailurePolicy | undefined, pod: Pod): Fa
 function matchOf({ onExitCodes, onPodConditions = [] }: PodFailurePolicyRule, pod: Pod): string | undefined {
   const name = `${pod.metadata?.namespace ?? ''}/${pod.metadata?.name ?? ''}`;
   if (onExitCodes === undefined) {
-    const found = onPodConditions.find(({ type, status }) =>
-      pod.status?.conditions?.some((condition) => condition.type === type && condition.status === status),
+    const found = pod.status?.conditions?.find((condition) =>
+      onPodConditions.some(({ type, status }) => condition.type === type && condition.status === status),
     );
     return found === undefined ? undefined : `Pod ${name} has condition ${found.type}`;
   }

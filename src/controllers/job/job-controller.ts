@@ -14,7 +14,7 @@ import { Expectations } from '../owned-pods/expectations.ts';
 import { watchPods } from '../owned-pods/watch-pods.ts';
 import { startWorkers } from '../run-controller.ts';
 import type { ControllerDeps } from '../run-controller.ts';
-import { trackingFinalizer } from './job-progress.ts';
+import { isManagedElsewhere, trackingFinalizer } from './job-progress.ts';
 import { JobSync } from './job-sync.ts';
 import type { RecentFailures } from './job-sync.ts';
 import { startOrphanedPods } from './orphaned-pods.ts';
@@ -83,6 +83,7 @@ class JobReconciler implements Reconciler<string> {
       this.#expectations.forget(key);
       return { kind: 'settled' };
     }
+    if (isManagedElsewhere(job)) return { kind: 'settled' };
     const { uid = '' } = job.metadata ?? {};
     const isCurrent = this.#expectations.areMet(key);
     const claim = {
@@ -98,7 +99,7 @@ class JobReconciler implements Reconciler<string> {
     const pods = claimed.map((pod) => this.#released.asReleased(pod));
     let failures = this.#failuresByUid.get(uid);
     if (failures === undefined)
-      this.#failuresByUid.set(uid, (failures = { count: 0, lastWallMs: 0, notedUids: new Set() }));
+      this.#failuresByUid.set(uid, (failures = { count: 0, lastWallMs: 0, endsWallMs: new Map() }));
     const deps = { client, clock, events: this.#events, expectations: this.#expectations, released: this.#released };
     const sync = new JobSync(deps, { key, job, pods, failures, mayManage: isCurrent });
     const waits = [await sync.run(signal), this.#expectations.patienceMs(key)];

@@ -2,8 +2,13 @@
 import type { Job, JobCondition, JobStatus, Pod } from '../../api/gen/types.ts';
 import { formatTime, parseTime } from '../../api/time.ts';
 import { uidOf } from '../owned-pods/pod-batches.ts';
+import { countIndexes } from '../../api/index-ranges.ts';
 import { hasEnded, isPodActive } from '../owned-pods/pod-readiness.ts';
 import { judgeFailure } from './failure-policy.ts';
+import { indexProgressOf, indexVerdictOn } from './index-progress.ts';
+import type { IndexProgress } from './index-progress.ts';
+import { countsAsFailed } from './pod-ends.ts';
+import { indexOf, isIndexed } from './pod-index.ts';
 
 /**
  * On each pod of a job until it is counted: while it is there the pod cannot go, so that none is counted twice or not
@@ -21,16 +26,22 @@ export interface Progress {
   readonly active: readonly Pod[];
   /** Being deleted, and not ended yet. */
   readonly terminating: readonly Pod[];
-  /** Ended, with the finalizer, and not in the status: to be counted. */
+  /** Ended, with the finalizer, and not in the status yet; of an Indexed job only those with an index. */
   readonly newSucceeded: readonly Pod[];
+  /** The same, also those that are not to be counted. */
   readonly newFailed: readonly Pod[];
-  /** Ended, and not to be counted. */
-  readonly ignored: readonly Pod[];
   /** With those to be counted. */
   readonly succeeded: number;
   readonly failed: number;
   /** Of the failure policy: the job has failed. */
   readonly failsJob: string | undefined;
+  /** Of an Indexed job. */
+  readonly indexes: IndexProgress | undefined;
+}
+
+/** Another controller's: left alone. Upstream: `managedByExternalController`. */
+export function isManagedElsewhere({ spec }: Job): boolean {
+  return spec?.managedBy !== undefined && spec.managedBy !== 'kubernetes.io/job-controller';
 }
 
 export function isTracked({ metadata }: Pod): boolean {
@@ -59,32 +70,29 @@ export function decidedVerdict(job: Job): Verdict | undefined {
   return undefined;
 }
 
-/** `isOver`: the job is decided, so that what is still being deleted counts as failed. */
-export function progressOf(job: Job, pods: readonly Pod[], isOver: boolean): Progress {
+export function progressOf(job: Job, pods: readonly Pod[]): Progress {
   const { status = {}, spec } = job;
   const { succeeded: countedSucceeded = [], failed: countedFailed = [] } = status.uncountedTerminatedPods ?? {};
   const known = new Set([...countedSucceeded, ...countedFailed]);
-  const fresh = pods.filter((pod) => isTracked(pod) && !known.has(uidOf(pod)));
+  const tracked = pods.filter((pod) => isTracked(pod) && (!isIndexed(job) || indexOf(job, pod) !== undefined));
+  const fresh = tracked.filter((pod) => !known.has(uidOf(pod)));
   const newSucceeded = fresh.filter(({ status: of }) => of?.phase === 'Succeeded');
-  const waitsForPhase = spec?.podReplacementPolicy === 'Failed' && !isOver;
-  const hasFailed = ({ metadata, status: of }: Pod): boolean =>
-    of?.phase === 'Failed' ||
-    (!waitsForPhase && metadata?.deletionTimestamp !== undefined && of?.phase !== 'Succeeded');
-  const failures = fresh.filter(hasFailed).map((pod) => ({
-    pod,
-    verdict: hasEnded(pod) ? judgeFailure(spec?.podFailurePolicy, pod) : ({ kind: 'counts' } as const),
-  }));
-  const newFailed = failures.filter(({ verdict }) => verdict.kind !== 'ignored').map(({ pod }) => pod);
-  const fatal = failures.map(({ verdict }) => verdict).find((verdict) => verdict.kind === 'failsJob');
+  const newFailed = fresh.filter((pod) => countsAsFailed(job, pod));
+  const verdicts = newFailed.map((pod) => judgeFailure(spec?.podFailurePolicy, pod));
+  const fatal = verdicts.find((verdict) => verdict.kind === 'failsJob');
+  const indexes = isIndexed(job) ? indexProgressOf(job, pods, tracked) : undefined;
   return {
     active: pods.filter(isPodActive),
     terminating: pods.filter((pod) => pod.metadata?.deletionTimestamp !== undefined && !hasEnded(pod)),
     newSucceeded,
     newFailed,
-    ignored: failures.filter(({ verdict }) => verdict.kind === 'ignored').map(({ pod }) => pod),
-    succeeded: (status.succeeded ?? 0) + countedSucceeded.length + newSucceeded.length,
-    failed: (status.failed ?? 0) + countedFailed.length + newFailed.length,
+    succeeded:
+      indexes === undefined
+        ? (status.succeeded ?? 0) + countedSucceeded.length + newSucceeded.length
+        : countIndexes(indexes.succeeded),
+    failed: (status.failed ?? 0) + countedFailed.length + verdicts.filter(({ kind }) => kind !== 'ignored').length,
     failsJob: fatal?.kind === 'failsJob' ? fatal.message : undefined,
+    indexes,
   };
 }
 
@@ -101,6 +109,8 @@ export function verdictOn(job: Job, progress: Progress, nowWallMs: number): Verd
   if (deadlineMs !== undefined && deadlineMs <= 0) {
     return failed('DeadlineExceeded', 'Job was active longer than specified deadline');
   }
+  const ofIndexes = progress.indexes === undefined ? undefined : indexVerdictOn(job, progress.indexes);
+  if (ofIndexes !== undefined) return ofIndexes;
   const isEnough = completions === undefined ? progress.succeeded > 0 : progress.succeeded >= completions;
   if (!isEnough || progress.active.length > 0) return undefined;
   return { type: 'Complete', reason: 'CompletionsReached', message: 'Reached expected number of succeeded pods' };
@@ -160,23 +170,12 @@ export function failureDelayMs(failures: number, sinceMs: number): number {
   return Math.max(0, Math.min(delayMsMax, firstDelayMs * 2 ** Math.min(failures - 1, 20)) - sinceMs);
 }
 
-/** When the pod ended, in ms since 1970. */
-export function endedAtMs({ status, metadata }: Pod, nowWallMs: number): number {
-  const ends = (status?.containerStatuses ?? [])
-    .map(({ state }) => state?.terminated?.finishedAt)
-    .map((time) => (typeof time === 'string' ? parseTime(time) : undefined))
-    .filter((ms) => ms !== undefined);
-  if (ends.length > 0) return Math.max(...ends);
-  return metadata?.deletionTimestamp === undefined
-    ? nowWallMs
-    : Math.min(nowWallMs, parseTime(metadata.deletionTimestamp) ?? nowWallMs);
-}
-
-/** The status without what is zero. */
+/** The status without what is zero or empty. */
 export function compact(status: JobStatus): JobStatus {
   const { uncountedTerminatedPods: { succeeded = [], failed = [] } = {}, ...rest } = status;
   const kept = Object.entries(rest).filter(
-    ([name, value]) => value !== 0 || name === 'ready' || name === 'terminating',
+    ([name, value]) =>
+      (value !== 0 || name === 'ready' || name === 'terminating') && (value !== '' || name === 'failedIndexes'),
   );
   return {
     ...Object.fromEntries(kept),

@@ -12,11 +12,12 @@ import { changePods, uidOf } from '../owned-pods/pod-batches.ts';
 import { podFromTemplate, referenceOf } from '../owned-pods/pod-control.ts';
 import type { PodControl } from '../owned-pods/pod-control.ts';
 import { isPodReady } from '../owned-pods/pod-readiness.ts';
+import { judgeFailure } from './failure-policy.ts';
+import { failuresOf, indexStatusOf, indexesToStart, superfluousPods } from './index-progress.ts';
 import {
   compact,
   deadlineInMs,
   decidedVerdict,
-  endedAtMs,
   failureDelayMs,
   isFinished,
   isTracked,
@@ -27,6 +28,9 @@ import {
   withCondition,
 } from './job-progress.ts';
 import type { Progress, Verdict } from './job-progress.ts';
+import { accountFor } from './pod-accounting.ts';
+import { endedAtMs, replacesOnlyFailed } from './pod-ends.ts';
+import { countsPerIndex, isIndexed, podOfIndex } from './pod-index.ts';
 import type { ReleasedPods } from './released-pods.ts';
 
 const burstMax = 500;
@@ -36,7 +40,8 @@ const patchesAtOnce = 16;
 export interface RecentFailures {
   count: number;
   lastWallMs: number;
-  readonly notedUids: Set<string>; // of pods that are not counted yet, so that none is noted twice
+  /** By UID, when each pod ended that is not counted yet: none is noted twice, and its end stays where it was. */
+  readonly endsWallMs: Map<string, number>;
 }
 
 export interface JobSyncDeps {
@@ -55,6 +60,13 @@ export interface JobView {
   readonly failures: RecentFailures;
   /** The cache shows what was asked for before. */
   readonly mayManage: boolean;
+}
+
+/** What one look has found and done. */
+interface Look {
+  readonly progress: Progress;
+  readonly verdict: Verdict | undefined;
+  readonly removed: readonly Pod[];
 }
 
 /** One look at one job. Upstream: `syncJob`. */
@@ -80,35 +92,34 @@ export class JobSync {
     }
     const nowWallMs = this.#deps.clock.wallMs();
     const decided = decidedVerdict(this.#job);
-    const progress = progressOf(this.#job, pods, decided !== undefined);
-    this.#noteFailures(progress, nowWallMs);
+    const progress = progressOf(this.#job, pods);
+    this.#noteEnds(progress, nowWallMs);
     const isGoing = this.#job.metadata?.deletionTimestamp !== undefined;
     const verdict = decided ?? verdictOn(this.#job, progress, nowWallMs);
     let waitMs: number | undefined;
-    let removed = 0;
-    if (verdict?.type === 'Failed' && mayManage) removed = await this.#delete(progress.active, signal);
+    let removed: readonly Pod[] = [];
+    if (verdict !== undefined && mayManage) removed = await this.#delete(progress.active, signal);
     else if (verdict === undefined && mayManage && !isGoing) waitMs = await this.#manage(progress, nowWallMs, signal);
-    await this.#track(progress, verdict, removed, nowWallMs, signal);
+    await this.#track({ progress, verdict, removed }, nowWallMs, signal);
     const waits = [waitMs, deadlineInMs(this.#job, nowWallMs)].filter((ms) => ms !== undefined && ms > 0);
     return waits.length === 0 ? undefined : Math.min(...waits.map(Number));
   }
 
-  #noteFailures({ newSucceeded, newFailed }: Progress, nowWallMs: number): void {
+  /** Upstream: `newBackoffRecord`. */
+  #noteEnds({ newSucceeded, newFailed }: Progress, nowWallMs: number): void {
     const { failures, pods } = this.#view;
+    const { endsWallMs } = failures;
     const tracked = new Set(pods.filter(isTracked).map(uidOf));
-    for (const uid of failures.notedUids) if (!tracked.has(uid)) failures.notedUids.delete(uid);
-    const noted = [...newSucceeded, ...newFailed]
-      .filter((pod) => !failures.notedUids.has(uidOf(pod)))
+    for (const uid of endsWallMs.keys()) if (!tracked.has(uid)) endsWallMs.delete(uid);
+    const failed = new Set(newFailed);
+    const fresh = [...newSucceeded, ...newFailed]
+      .filter((pod) => !endsWallMs.has(uidOf(pod)))
       // By the clock of its node, which may be ahead: nothing has ended in the future.
-      .map((pod) => ({
-        pod,
-        atMs: Math.min(nowWallMs, endedAtMs(pod, nowWallMs)),
-        hasFailed: newFailed.includes(pod),
-      }));
-    for (const { pod, atMs, hasFailed } of noted.sort((a, b) => a.atMs - b.atMs)) {
-      failures.notedUids.add(uidOf(pod));
-      failures.count = hasFailed ? failures.count + 1 : 0;
-      if (hasFailed) failures.lastWallMs = atMs;
+      .map((pod) => ({ pod, atMs: Math.min(nowWallMs, endedAtMs(pod)) }));
+    for (const { pod, atMs } of fresh.sort((a, b) => a.atMs - b.atMs)) {
+      endsWallMs.set(uidOf(pod), atMs);
+      failures.count = failed.has(pod) ? failures.count + 1 : 0;
+      if (failed.has(pod)) failures.lastWallMs = atMs;
     }
   }
 
@@ -116,37 +127,80 @@ export class JobSync {
   async #manage(progress: Progress, nowWallMs: number, signal: AbortSignal): Promise<number | undefined> {
     const { active, terminating } = progress;
     const wanted = wantedActive(this.#job, progress);
-    if (active.length > wanted) {
-      const order = inDeletionOrder(active, () => 0, nowWallMs);
-      await this.#delete(order.slice(0, active.length - wanted), signal);
+    const surplus = this.#surplus(active, Math.max(0, active.length - wanted), nowWallMs);
+    if (surplus.length > 0) {
+      // What it ends itself has neither succeeded nor failed.
+      await this.#letGo(surplus.filter(isTracked), signal);
+      await this.#delete(surplus, signal);
       return undefined;
     }
-    const waiting = this.#job.spec?.podReplacementPolicy === 'Failed' ? terminating.length : 0;
-    const count = Math.min(burstMax, wanted - active.length - waiting);
+    const onlyFailed = replacesOnlyFailed(this.#job);
+    const count = Math.min(burstMax, wanted - active.length - (onlyFailed ? terminating.length : 0));
     if (count <= 0) return undefined;
+    const busy = onlyFailed ? [...active, ...terminating] : active;
+    const { pods, delayMs } = this.#newPods(progress, busy, count, nowWallMs);
+    await this.#change(pods, [], signal);
+    return delayMs > 0 ? delayMs : undefined;
+  }
+
+  /** `atLeast` pods, and those that have no place. Upstream: `activePodsForRemoval`. */
+  #surplus(active: readonly Pod[], atLeast: number, nowWallMs: number): readonly Pod[] {
+    const misplaced = isIndexed(this.#job) ? superfluousPods(this.#job, active, nowWallMs) : [];
+    const without = new Set(misplaced);
+    const rest = active.filter((pod) => !without.has(pod));
+    const more = inDeletionOrder(rest, () => 0, nowWallMs).slice(0, Math.max(0, atLeast - misplaced.length));
+    return [...misplaced, ...more].slice(0, burstMax);
+  }
+
+  /** Those that can come now; `delayMs` until the next one can, if any has to wait. */
+  #newPods(
+    progress: Progress,
+    busy: readonly Pod[],
+    count: number,
+    nowWallMs: number,
+  ): { readonly pods: readonly Pod[]; readonly delayMs: number } {
     const { failures } = this.#view;
-    const delayMs = failureDelayMs(failures.count, nowWallMs - failures.lastWallMs);
-    if (delayMs > 0) return delayMs;
-    await this.#create(count, signal);
-    return undefined;
+    const job = this.#job;
+    const pod = this.#madeOfTemplate();
+    const { indexes } = progress;
+    if (!countsPerIndex(job)) {
+      const delayMs = failureDelayMs(failures.count, nowWallMs - failures.lastWallMs);
+      if (delayMs > 0) return { pods: [], delayMs };
+      if (indexes === undefined) return { pods: Array.from({ length: count }, () => pod), delayMs: 0 };
+    }
+    if (indexes === undefined) return { pods: [], delayMs: 0 };
+    const delays: number[] = [];
+    const pods: Pod[] = [];
+    for (const index of indexesToStart(job, indexes, busy, count)) {
+      const before = indexes.waiting.get(index);
+      const delayMs = before === undefined ? 0 : this.#indexDelayMs(before, nowWallMs);
+      if (delayMs > 0) {
+        delays.push(delayMs);
+        continue;
+      }
+      const isIgnored = before !== undefined && judgeFailure(job.spec?.podFailurePolicy, before).kind === 'ignored';
+      pods.push(podOfIndex(job, pod, index, before === undefined ? undefined : { pod: before, isIgnored }));
+    }
+    return { pods, delayMs: delays.length === 0 ? 0 : Math.min(...delays) };
   }
 
-  async #create(count: number, signal: AbortSignal): Promise<void> {
+  /** Upstream: `getRemainingTimePerIndex`. */
+  #indexDelayMs(before: Pod, nowWallMs: number): number {
+    const endedMs = this.#view.failures.endsWallMs.get(uidOf(before)) ?? nowWallMs;
+    return failureDelayMs(failuresOf(before) + 1, nowWallMs - endedMs);
+  }
+
+  #madeOfTemplate(): Pod {
     const made = podFromTemplate(resources.jobs, this.#job, this.#job.spec?.template ?? {});
-    const finalizers = [...(made.metadata?.finalizers ?? []), trackingFinalizer];
-    const pod = { ...made, metadata: { ...made.metadata, finalizers } };
-    await this.#change(
-      Array.from({ length: count }, () => pod),
-      [],
-      signal,
-    );
+    const finalizers = [...new Set([...(made.metadata?.finalizers ?? []), trackingFinalizer])];
+    return { ...made, metadata: { ...made.metadata, finalizers } };
   }
 
-  /** How many are going now. */
-  async #delete(pods: readonly Pod[], signal: AbortSignal): Promise<number> {
+  /** Those that are going now. */
+  async #delete(pods: readonly Pod[], signal: AbortSignal): Promise<readonly Pod[]> {
     const chosen = pods.slice(0, burstMax);
     await this.#change([], chosen, signal);
-    return chosen.length;
+    return chosen;
   }
 
   async #change(create: readonly Pod[], remove: readonly Pod[], signal: AbortSignal): Promise<void> {
@@ -160,44 +214,39 @@ export class JobSync {
    * Counts what has ended: its UIDs go into the status, then its finalizer goes, then the UIDs become numbers. After a
    * crash between any two of these it goes on where it was. Upstream: `trackJobStatusAndRemoveFinalizers`.
    */
-  async #track(
-    progress: Progress,
-    verdict: Verdict | undefined,
-    removed: number,
-    nowWallMs: number,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { pods } = this.#view;
-    const tracked = new Set(pods.filter(isTracked).map(uidOf));
+  async #track(look: Look, nowWallMs: number, signal: AbortSignal): Promise<void> {
+    const { progress, verdict, removed } = look;
+    const { pods, mayManage } = this.#view;
+    const gone = new Set(removed);
+    const left = progress.active.filter((pod) => !gone.has(pod));
+    const isFinal = verdict !== undefined && mayManage && left.length === 0;
+    const accounting = accountFor(this.#job, pods, progress, isFinal ? verdict : undefined);
     const before = this.#job.status ?? {};
-    const uncounted = before.uncountedTerminatedPods ?? {};
-    const still = (uids: readonly string[] = []): readonly string[] => uids.filter((uid) => tracked.has(uid));
-    const done = (uids: readonly string[] = []): number => uids.length - still(uids).length;
+    const { succeeded: oldSucceeded = [], failed: oldFailed = [] } = before.uncountedTerminatedPods ?? {};
+    const done = (old: readonly string[], now: readonly string[]): number =>
+      old.filter((uid) => !now.includes(uid)).length;
+    const { failedIndexes: _failedIndexes, ...kept } = before;
     const status: JobStatus = {
-      ...before,
-      active: progress.active.length - removed,
-      ready: progress.active.filter(isPodReady).length,
-      terminating: progress.terminating.length + removed,
-      succeeded: (before.succeeded ?? 0) + done(uncounted.succeeded),
-      failed: (before.failed ?? 0) + done(uncounted.failed),
-      uncountedTerminatedPods: {
-        succeeded: [...still(uncounted.succeeded), ...progress.newSucceeded.map(uidOf)],
-        failed: [...still(uncounted.failed), ...progress.newFailed.map(uidOf)],
-      },
-      ...this.#lifeOf(nowWallMs),
+      ...kept,
+      active: left.length,
+      ready: left.filter(isPodReady).length,
+      terminating: progress.terminating.length + removed.length,
+      succeeded: (before.succeeded ?? 0) + done(oldSucceeded, accounting.succeeded),
+      failed: (before.failed ?? 0) + done(oldFailed, accounting.failed),
+      uncountedTerminatedPods: { succeeded: accounting.succeeded, failed: accounting.failed },
+      ...(progress.indexes === undefined ? {} : indexStatusOf(progress.indexes)),
+      ...this.#lifeOf(verdict, nowWallMs),
     };
     await this.#write({ ...status, conditions: this.#conditions(verdict, nowWallMs) }, signal);
-    const counted = new Set([
-      ...(status.uncountedTerminatedPods?.succeeded ?? []),
-      ...(status.uncountedTerminatedPods?.failed ?? []),
-    ]);
-    const toLetGo = pods.filter((pod) => isTracked(pod) && (counted.has(uidOf(pod)) || progress.ignored.includes(pod)));
-    await this.#letGo(toLetGo, signal);
-    await this.#write(this.#settledStatus(verdict, progress, removed, nowWallMs), signal);
+    await this.#letGo(accounting.letGo, signal);
+    const isQuiet = accounting.isAll && (this.#job.status?.terminating ?? 0) === 0;
+    const end = isFinal && isQuiet ? verdict : undefined;
+    await this.#write(this.#settledStatus(end, nowWallMs), signal);
+    if (end !== undefined) this.#sayEnded(end);
   }
 
   /** After the finalizers are gone: only numbers are left, and with no pod left the verdict becomes final. */
-  #settledStatus(verdict: Verdict | undefined, progress: Progress, removed: number, nowWallMs: number): JobStatus {
+  #settledStatus(end: Verdict | undefined, nowWallMs: number): JobStatus {
     const status = this.#job.status ?? {};
     const { succeeded = [], failed = [] } = status.uncountedTerminatedPods ?? {};
     const settled: JobStatus = {
@@ -206,25 +255,38 @@ export class JobSync {
       failed: (status.failed ?? 0) + failed.length,
       uncountedTerminatedPods: {},
     };
-    const isQuiet = progress.active.length === 0 && progress.terminating.length === 0;
-    if (verdict === undefined || !isQuiet || removed > 0) return settled;
-    const { type, reason, message } = verdict;
+    if (end === undefined) return settled;
+    const { type, reason, message } = end;
     const conditions = withCondition(status.conditions ?? [], { type, status: 'True', reason, message }, nowWallMs);
+    const now = formatTime(nowWallMs);
+    // One that was suspended all along has none.
+    const { startTime = now } = status;
+    return { ...settled, startTime, conditions, ...(type === 'Complete' ? { completionTime: now } : {}) };
+  }
+
+  /** Upstream: `recordJobFinished`. */
+  #sayEnded({ type, reason, message }: Verdict): void {
+    const { events } = this.#deps;
+    const { succeeded = 0 } = this.#job.status ?? {};
     const about = referenceOf(resources.jobs, this.#job);
-    if (type === 'Complete') this.#deps.events.event(about, 'Normal', 'Completed', 'Job completed');
-    else this.#deps.events.event(about, 'Warning', reason, message);
-    const isComplete = type === 'Complete';
-    return { ...settled, ready: 0, conditions, ...(isComplete ? { completionTime: formatTime(nowWallMs) } : {}) };
+    if (type === 'Failed') return events.event(about, 'Warning', reason, message);
+    if (succeeded > (this.#job.spec?.completions ?? succeeded)) {
+      const text = 'Too many succeeded pods running after completion count reached';
+      events.event(about, 'Warning', 'TooManySucceededPods', text);
+    }
+    events.event(about, 'Normal', 'Completed', 'Job completed');
   }
 
   /** Its time runs from when it is first not suspended, and anew from when it is resumed. */
-  #lifeOf(nowWallMs: number): Pick<JobStatus, 'startTime'> {
+  #lifeOf(verdict: Verdict | undefined, nowWallMs: number): Pick<JobStatus, 'startTime'> {
     const { status, spec } = this.#job;
     if (spec?.suspend === true) return {};
     const wasSuspended = status?.conditions?.some(
       ({ type, status: value }) => type === 'Suspended' && value === 'True',
     );
-    return status?.startTime === undefined || wasSuspended === true ? { startTime: formatTime(nowWallMs) } : {};
+    // It is said at the same time.
+    const isResumed = wasSuspended === true && verdict === undefined && this.#view.mayManage;
+    return status?.startTime === undefined || isResumed ? { startTime: formatTime(nowWallMs) } : {};
   }
 
   #conditions(verdict: Verdict | undefined, nowWallMs: number): NonNullable<JobStatus['conditions']> {

@@ -1,5 +1,5 @@
 import type { Job, Pod } from '../../api/gen/types.ts';
-import { resources } from '../../api/resources.ts';
+import { apiVersionOf, resources } from '../../api/resources.ts';
 import { hasReason } from '../../base/status-error.ts';
 import type { TaskScope } from '../../base/task-scope.ts';
 import { WorkQueue } from '../../base/work-queue.ts';
@@ -27,7 +27,7 @@ export function startOrphanedPods(
   const hasNoJob = (pod: Pod): boolean => {
     const controller = controllerOf(pod);
     if (controller === undefined) return true;
-    if (controller.kind !== resources.jobs.kind) return false;
+    if (controller.kind !== resources.jobs.kind || controller.apiVersion !== apiVersionOf(resources.jobs)) return false;
     return jobs.get(pod.metadata?.namespace ?? '', controller.name)?.metadata?.uid !== controller.uid;
   };
   pods.onChange(({ current }) => {
