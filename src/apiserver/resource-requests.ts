@@ -42,6 +42,8 @@ import { scaleOfServed } from './served.ts';
 import type { Served } from './served.ts';
 import type { FullObject, StoredObject } from './stored-object.ts';
 import { tableMaker } from './table-view.ts';
+import { triggerOf } from './watch-cache.ts';
+import type { WatchTrigger } from './watch-cache.ts';
 import { startWatch } from './watch-request.ts';
 
 export interface ResourceRequestsDeps {
@@ -292,12 +294,8 @@ export class ResourceRequests {
     const served = this.#deps.servedOf(route.type);
     const representation = this.#representation(request, served);
     const query = parseListQuery(request.query, route.watchPrefix);
-    const { matches, onlyName } = selection(served, query, route.name);
-    return startWatch(
-      this.#deps,
-      { served, namespace: route.namespace, matches, onlyName, query, representation },
-      signal,
-    );
+    const selected = selection(served, query, route.name);
+    return startWatch(this.#deps, { served, namespace: route.namespace, ...selected, query, representation }, signal);
   }
 
   async #create(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {
@@ -496,6 +494,7 @@ function withoutPrefix(message: string): string {
 interface Selection {
   readonly matches: ((object: StoredObject) => boolean) | undefined;
   readonly onlyName: string | undefined;
+  readonly trigger: WatchTrigger | undefined;
 }
 
 /** `name`: from the path of an old `/watch/` request. */
@@ -506,7 +505,8 @@ function selection(served: Served, query: ListQuery, name: string): Selection {
   const needsLabels = labels !== undefined && labels.requirements.length > 0;
   const needsFields = fields !== undefined && fields.requirements.length > 0;
   const onlyName = fields?.exactValueOf('metadata.name');
-  if (!needsLabels && !needsFields) return { matches: undefined, onlyName };
+  const trigger = triggerOf(fields);
+  if (!needsLabels && !needsFields) return { matches: undefined, onlyName, trigger };
   const { conversion } = served;
   const matches = (stored: StoredObject): boolean => {
     const { object } = stored;
@@ -514,5 +514,5 @@ function selection(served: Served, query: ListQuery, name: string): Selection {
     if (!needsFields) return true;
     return fields.matches(conversion === undefined ? object : conversion.fromStored(object));
   };
-  return { matches, onlyName };
+  return { matches, onlyName, trigger };
 }

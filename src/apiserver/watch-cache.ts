@@ -8,6 +8,8 @@
  *    nothing twice.
  *  - It may be behind the store (by the time a notification takes); whoever needs the newest state asks the store.
  */
+import type { FieldMatcher } from '../api/field-selector.ts';
+import type { Pod } from '../api/gen/types.ts';
 import type { Clock } from '../base/clock.ts';
 import type { KeyValue, StoreEvent } from '../store/store.ts';
 import { StoredObject } from './stored-object.ts';
@@ -30,6 +32,32 @@ export interface CacheWatcher {
   onReset(): void;
 }
 
+/** Fields by whose value a watcher is found, so that a thousand nodes are not asked about each other's pods. */
+const watchedFields = {
+  'spec.nodeName': ({ object }: StoredObject): string => {
+    // Others than pods have no such field, and so no selector that names it.
+    return (object as Pod).spec?.nodeName ?? '';
+  },
+  'metadata.name': ({ key }: StoredObject): string => key.slice(key.lastIndexOf('/') + 1),
+} as const;
+
+type WatchedField = keyof typeof watchedFields;
+
+/** Only objects whose field has this value, or had it before. Upstream: the cacher's triggers. */
+export interface WatchTrigger {
+  readonly field: WatchedField;
+  readonly value: string;
+}
+
+/** By what the events for this selector can be found; `undefined`: all have to be looked at. */
+export function triggerOf(fields: FieldMatcher | undefined): WatchTrigger | undefined {
+  for (const field of ['spec.nodeName', 'metadata.name'] as const) {
+    const value = fields?.exactValueOf(field);
+    if (value !== undefined) return { field, value };
+  }
+  return undefined;
+}
+
 export interface WatchCacheOptions {
   /** `/registry/pods/` */
   readonly prefix: string;
@@ -48,7 +76,8 @@ export class WatchCache {
   #history: CacheEvent[] = []; // ascending; trimmed to historyEventsMax when twice as long
   #historyAfter = 0; // every event after this revision is in #history
   #revision = 0;
-  readonly #watchers = new Set<CacheWatcher>();
+  readonly #watchers = new Set<CacheWatcher>(); // of all events
+  readonly #triggered = new Map<WatchedField, Map<string, Set<CacheWatcher>>>(); // by the value; nothing in it is empty
   readonly #waiters = new Set<{ readonly revision: number; wake(): void }>(); // until #revision reaches theirs
   #filled = false; // the first list is in
 
@@ -76,7 +105,9 @@ export class WatchCache {
   }
 
   get watcherCount(): number {
-    return this.#watchers.size;
+    let count = this.#watchers.size;
+    for (const byValue of this.#triggered.values()) for (const watchers of byValue.values()) count += watchers.size;
+    return count;
   }
 
   /** Starts anew with all that there is under the prefix. */
@@ -106,6 +137,12 @@ export class WatchCache {
     this.#history.push(cacheEvent);
     if (this.#history.length >= 2 * historyEventsMax) this.#trim();
     for (const watcher of this.#watchers) watcher.onEvent(cacheEvent);
+    for (const [field, byValue] of this.#triggered) {
+      const versions = [previous, current].filter((object) => object !== undefined);
+      for (const value of new Set(versions.map(watchedFields[field]))) {
+        for (const watcher of byValue.get(value) ?? []) watcher.onEvent(cacheEvent);
+      }
+    }
     // In the history only the texts stay: few watchers come back for them.
     cacheEvent.lines.clear();
     previous?.release();
@@ -143,8 +180,10 @@ export class WatchCache {
 
   /** The history has a gap: ends every watcher. */
   reset(): void {
-    const watchers = [...this.#watchers];
+    const triggered = [...this.#triggered.values()].flatMap((byValue) => [...byValue.values()]);
+    const watchers = [this.#watchers, ...triggered].flatMap((set) => [...set]);
     this.#watchers.clear();
+    this.#triggered.clear();
     for (const watcher of watchers) watcher.onReset();
   }
 
@@ -184,10 +223,27 @@ export class WatchCache {
     return this.#history.slice(low);
   }
 
-  /** From now on `watcher` gets every event. The result ends that. */
-  subscribe(watcher: CacheWatcher): () => void {
-    this.#watchers.add(watcher);
-    return () => this.#watchers.delete(watcher);
+  /** From now on `watcher` gets every event, or at least those that `trigger` names. The result ends that. */
+  subscribe(watcher: CacheWatcher, trigger?: WatchTrigger): () => void {
+    if (trigger === undefined) {
+      this.#watchers.add(watcher);
+      return () => this.#watchers.delete(watcher);
+    }
+    const { field, value } = trigger;
+    let byValue = this.#triggered.get(field);
+    if (byValue === undefined) this.#triggered.set(field, (byValue = new Map()));
+    let watchers = byValue.get(value);
+    if (watchers === undefined) byValue.set(value, (watchers = new Set()));
+    watchers.add(watcher);
+    return () => this.#leave(watcher, trigger);
+  }
+
+  #leave(watcher: CacheWatcher, { field, value }: WatchTrigger): void {
+    const byValue = this.#triggered.get(field);
+    const watchers = byValue?.get(value);
+    watchers?.delete(watcher);
+    if (watchers?.size === 0) byValue?.delete(value);
+    if (byValue?.size === 0) this.#triggered.delete(field);
   }
 
   /** Resolves when the cache has everything up to `revision`; false if it has not after `patienceMs`. */

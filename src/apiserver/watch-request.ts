@@ -7,6 +7,7 @@ import type { ListQuery } from './query-options.ts';
 import type { Representation } from './representation.ts';
 import type { Served } from './served.ts';
 import type { StoredObject } from './stored-object.ts';
+import type { WatchTrigger } from './watch-cache.ts';
 import { watchStream } from './watch-stream.ts';
 import type { WatchStreamOptions } from './watch-stream.ts';
 
@@ -15,6 +16,7 @@ export interface WatchStart {
   readonly namespace: string;
   readonly matches: ((object: StoredObject) => boolean) | undefined;
   readonly onlyName: string | undefined;
+  readonly trigger: WatchTrigger | undefined;
   readonly query: ListQuery;
   readonly representation: Representation;
 }
@@ -37,6 +39,7 @@ export async function startWatch(
   const options: WatchStreamOptions = {
     keyPrefix: isOne ? registry.key(namespace, onlyName) : registry.prefixOf(namespace),
     matches: start.matches,
+    trigger: start.trigger,
     afterRevision: startRevision(query, atLeastRevision),
     markInitialEventsEnd: query.sendInitialEvents === true && query.allowWatchBookmarks,
     atLeastRevision,

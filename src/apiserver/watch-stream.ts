@@ -8,7 +8,7 @@
 import type { Clock } from '../base/clock.ts';
 import { StatusError } from '../base/status-error.ts';
 import { TaskScope } from '../base/task-scope.ts';
-import type { CacheEvent, CacheWatcher, WatchCache } from './watch-cache.ts';
+import type { CacheEvent, CacheWatcher, WatchCache, WatchTrigger } from './watch-cache.ts';
 import type { StoredObject } from './stored-object.ts';
 
 export const watchBufferLinesMax = 8_192;
@@ -35,6 +35,8 @@ export interface WatchStreamOptions {
   readonly keyPrefix: string;
   /** Whether the watcher may see it (selectors). `undefined`: all under the prefix. */
   readonly matches: ((object: StoredObject) => boolean) | undefined;
+  /** What `matches` needs at least, so that it is not asked about everything. */
+  readonly trigger: WatchTrigger | undefined;
   /** Go on after this revision; `undefined`: begin with an ADDED for everything there is. */
   readonly afterRevision: number | undefined;
   /** With `afterRevision` undefined: mark the end of the initial events by a bookmark. */
@@ -118,8 +120,8 @@ class WatchBuffer implements CacheWatcher {
 
   begin(): void {
     if (this.#ended) return;
-    const { afterRevision } = this.#options;
-    this.#unsubscribe = this.#cache.subscribe(this);
+    const { afterRevision, trigger } = this.#options;
+    this.#unsubscribe = this.#cache.subscribe(this, trigger);
     if (afterRevision === undefined) {
       this.#initial = this.#initialLines(this.#cache.items(this.#options.keyPrefix), this.#cache.revision);
       return;

@@ -145,6 +145,38 @@ test('too old a revision is an ERROR event with the Status of 410', async () => 
   await api.close();
 });
 
+test('a watch by node or by name sees what comes, changes and goes, and nothing of others', async () => {
+  const api = await startApi();
+  const watch = (field: string, value: string) =>
+    api.watch(`/api/v1/pods?watch=1&resourceVersion=6&fieldSelector=${field}%3D${value}`);
+  const watches = [
+    await watch('spec.nodeName', 'n1'),
+    await watch('spec.nodeName', 'n2'),
+    await watch('spec.nodeName', ''),
+    await watch('metadata.name', 'b'),
+  ];
+  const counts = [4, 3, 4, 5];
+  // They are read, and so subscribed, from now on.
+  const seen = Promise.all(watches.map((each, index) => each.summaries(counts[index] ?? 0)));
+  const bind = async (pod: string, name: string) => {
+    await api.ok('POST', podsPath, podOf(pod));
+    await api.ok('POST', `${podsPath}/${pod}/binding`, { target: { kind: 'Node', name } });
+  };
+  await bind('a', 'n2');
+  await bind('b', 'n1');
+  await label(api, 'b', { x: 'y' });
+  await api.ok('DELETE', `${podsPath}/b?gracePeriodSeconds=0`);
+  await api.ok('DELETE', `${podsPath}/a?gracePeriodSeconds=0`);
+  assert.deepEqual(await seen, [
+    ['ADDED b', 'MODIFIED b', 'MODIFIED b', 'DELETED b'], // it is marked before it goes
+    ['ADDED a', 'MODIFIED a', 'DELETED a'],
+    ['ADDED a', 'DELETED a', 'ADDED b', 'DELETED b'],
+    ['ADDED b', 'MODIFIED b', 'MODIFIED b', 'MODIFIED b', 'DELETED b'],
+  ]);
+  await Promise.all(watches.map((each) => each.close()));
+  await api.close();
+});
+
 test('watchers share the text of an event', async () => {
   const api = await startApi();
   const [a, b] = await Promise.all([1, 2].map(() => api.respond('GET', `${podsPath}?watch=1&resourceVersion=6`)));
