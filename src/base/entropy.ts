@@ -27,8 +27,8 @@ export function randomUuid(entropy: Entropy): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-// Upstream's alphabet for generated names: no vowels and no look-alikes.
-const nameAlphabet = 'bcdfghjklmnpqrstvwxz2456789';
+/** Upstream's alphabet for what it makes up in names: no vowels and no look-alikes. */
+export const nameAlphabet = 'bcdfghjklmnpqrstvwxz2456789';
 
 /** `length` characters for a generated name, e.g. `x7k2q`. Upstream: `rand.String`. */
 export function randomNameSuffix(entropy: Entropy, length: number): string {

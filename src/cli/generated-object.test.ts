@@ -5,11 +5,11 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { CliError } from './cli-error.ts';
 import { parseFlags } from './flags.ts';
-import { dataFlags, generatedObject } from './generated-object.ts';
+import { generatedFlags, generatedObject } from './generated-object.ts';
 
 function generated(...words: readonly string[]): unknown {
-  const { values, args } = parseFlags(dataFlags, words);
-  return generatedObject(args, values);
+  const { values, ...parsed } = parseFlags(generatedFlags, words);
+  return generatedObject(parsed, values);
 }
 
 test('a namespace and a service account need only a name', () => {
@@ -59,6 +59,40 @@ test('a secret is base64', () => {
   });
 });
 
+test('a deployment has a container for each image, and a job runs a command', () => {
+  const labels = { app: 'd' };
+  const containers = [
+    { name: 'b', image: 'a:5000/b:1', ports: [{ containerPort: 80 }], resources: {} },
+    { name: 'c', image: 'c@sha256:0', resources: {} },
+  ];
+  assert.deepEqual(generated('deploy', 'd', '--image=a:5000/b:1,c@sha256:0', '--port=80', '-r', '3'), {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'd', labels },
+    spec: {
+      replicas: 3,
+      selector: { matchLabels: labels },
+      strategy: {},
+      template: { metadata: { labels }, spec: { containers } },
+    },
+    status: {},
+  });
+  const command = ['date', '-u'];
+  assert.deepEqual(generated('job', 'j', '--image=x', '--', 'date', '-u'), {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { name: 'j' },
+    spec: {
+      template: {
+        metadata: {},
+        spec: { containers: [{ name: 'j', image: 'x', command, resources: {} }], restartPolicy: 'Never' },
+      },
+    },
+    status: {},
+  });
+  assert.match(JSON.stringify(generated('deployment', 'd', '--image=x/a_b.c:1')), /"name":"a-b-c-[b-z2-9]{5}"/);
+});
+
 test('words that name no such kind make nothing', () => {
   assert.equal(generated('pod', 'x'), undefined);
   assert.equal(generated(), undefined);
@@ -72,6 +106,9 @@ for (const [words, message] of [
     'cannot add key "a", another key by that name already exists in Data for ConfigMap "c"',
   ],
   ['cm c --from-file=/nonexistent/x', 'error reading /nonexistent/x: no such file or directory'],
+  ['deployment d', 'required flag(s) "image" not set'],
+  ['job j k --image=x', "exactly one NAME is required, got 2\nSee 'livelet create job -h' for help and examples"],
+  ['deployment d --image=a,b -- x', 'cannot specify multiple --image options and command'],
   ['secret tls x', 'only secrets of the kind generic can be made: create secret generic NAME'],
 ] as const) {
   test(`create ${words} is refused`, () => {

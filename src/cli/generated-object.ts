@@ -5,19 +5,32 @@ import { goQuote } from '../api/go-text.ts';
 import { messageOf } from '../base/status-error.ts';
 import { CliError } from './cli-error.ts';
 import type { Flag, FlagValues } from './flags.ts';
+import { deploymentObject, jobObject, requireImage, workloadFlags } from './generated-workload.ts';
 
 type WireObject = Readonly<Record<string, unknown>>;
 
-export const dataFlags: readonly Flag[] = [
+const dataFlags: readonly Flag[] = [
   { name: 'from-literal', kind: 'texts', help: 'For a configmap or secret: KEY=VALUE. May be repeated.' },
   { name: 'from-file', kind: 'strings', help: 'For a configmap or secret: [KEY=]FILE, or a directory of files.' },
   { name: 'from-env-file', kind: 'strings', help: 'For a configmap or secret: a file of lines KEY=VALUE.' },
   { name: 'type', kind: 'string', help: 'For a secret: its type.' },
 ];
 
-/** The object that the words after `create` ask for; `undefined` if they name no kind that can be made so. */
-export function generatedObject(args: readonly string[], flags: FlagValues): WireObject | undefined {
+export const generatedFlags: readonly Flag[] = [...dataFlags, ...workloadFlags];
+
+/** The words after `create`. */
+export interface GeneratedWords {
+  readonly args: readonly string[];
+  /** How many of them stand before `--`; `undefined`: there is none. */
+  readonly argsBeforeDash: number | undefined;
+}
+
+/** The object that the words ask for; `undefined` if they name no kind that can be made so. */
+export function generatedObject({ args, argsBeforeDash }: GeneratedWords, flags: FlagValues): WireObject | undefined {
   const [kind, ...names] = args;
+  // What stands after `--` is the command of a container.
+  const nameCount = argsBeforeDash === undefined ? names.length : argsBeforeDash - 1;
+  const [nameWords, command] = [names.slice(0, nameCount), names.slice(nameCount)];
   switch (kind) {
     case 'namespace':
     case 'ns':
@@ -30,6 +43,13 @@ export function generatedObject(args: readonly string[], flags: FlagValues): Wir
       return configMap(onlyName('configmap', names), flags);
     case 'secret':
       return secret(names, flags);
+    case 'deployment':
+    case 'deploy':
+      requireImage(flags);
+      return deploymentObject(onlyName('deployment', nameWords), command, flags);
+    case 'job':
+      requireImage(flags);
+      return jobObject(onlyName('job', nameWords), command, flags);
     default:
       return undefined;
   }

@@ -56,7 +56,7 @@ test('an unknown verb is an error that names what may have been meant', async ()
   assert.deepEqual(await cli('gett', 'po'), {
     code: 1,
     stdout: '',
-    stderr: 'error: unknown command "gett" for "livelet"\n\nDid you mean this?\n\tget\n',
+    stderr: 'error: unknown command "gett" for "livelet"\n\nDid you mean this?\n\tget\n\tset\n',
   });
   assert.equal((await cli('toString')).stderr, 'error: unknown command "toString" for "livelet"\n');
 });

@@ -39,6 +39,7 @@ const verbs: VerbTable = {
     load: () => import('./verbs/drill.ts'),
   },
   scale: { summary: 'Set how many pods there are to be', load: () => import('./verbs/scale.ts') },
+  set: { summary: 'Set the images of containers', load: () => import('./verbs/set.ts') },
   rollout: {
     summary: 'Watch, undo, pause, resume or restart a rollout',
     load: () => import('./verbs/rollout.ts'),

@@ -2,7 +2,7 @@ import { bodyText, parseJson } from '../../client/answer.ts';
 import type { ApiConnection } from '../api-connection.ts';
 import { messageOf } from '../../base/status-error.ts';
 import { CliError, isUnreachable, throwCollected, withSource } from '../cli-error.ts';
-import { dataFlags, generatedObject } from '../generated-object.ts';
+import { generatedFlags, generatedObject } from '../generated-object.ts';
 import { prepared } from '../manifest-object.ts';
 import { manifestsOf, namespaceFor, readManifests, requireFilenames, type Manifest } from '../manifests.ts';
 import { pathOf } from '../object-calls.ts';
@@ -24,13 +24,15 @@ import {
 import type { Verb, VerbCall } from '../verb.ts';
 
 export const verb: Verb = {
-  usage: 'create (-f FILENAME | namespace NAME | serviceaccount NAME | configmap NAME | secret generic NAME) [flags]',
+  usage:
+    'create (-f FILENAME | (namespace | serviceaccount | configmap | secret generic) NAME | ' +
+    '(deployment | job) NAME --image=IMAGE [-- COMMAND]) [flags]',
   help: `Create objects from files or from stdin. JSON and YAML are understood; each object is tried, whatever becomes of the
-others. Namespaces, service accounts, config maps and secrets can also be made without a file.`,
+others. Namespaces, service accounts, config maps, secrets, deployments and jobs can also be made without a file.`,
   connects: true,
   flags: [
     ...filenameFlags('to create the objects from'),
-    ...dataFlags,
+    ...generatedFlags,
     dryRunFlag,
     validateFlag,
     outputFlag,
@@ -49,7 +51,7 @@ others. Namespaces, service accounts, config maps and secrets can also be made w
 
 async function runCreate(call: VerbCall): Promise<number> {
   const { args, flags, io, signal } = call;
-  const generated = generatedObject(args, flags);
+  const generated = generatedObject(call, flags);
   if (args.length > 0 && generated === undefined) {
     throw new CliError(`Unexpected args: [${args.join(' ')}]\nSee 'livelet create -h' for help and examples`);
   }

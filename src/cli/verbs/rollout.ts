@@ -14,7 +14,7 @@ import { describeLayout, TabWriter } from '../printers/tab-writer.ts';
 import { ResourceTypes } from '../resource-types.ts';
 import { daemonSetRollout, deploymentRollout } from '../rollout-state.ts';
 import { resolveTargets, type Target } from '../targets.ts';
-import { filenameFlags, selectorFlag } from '../verb-flags.ts';
+import { dryRunFlag, dryRunOf, dryRunSuffix, filenameFlags, selectorFlag } from '../verb-flags.ts';
 import type { Verb, VerbCall } from '../verb.ts';
 
 export const verb: Verb = {
@@ -29,6 +29,7 @@ let it go on, or roll the same template out once more.`,
     { name: 'timeout', kind: 'duration', fallback: 0, help: 'status: how long to watch at most. Zero: for ever.' },
     { name: 'revision', kind: 'int', fallback: 0, help: 'status, history: this revision only.' },
     { name: 'to-revision', kind: 'int', fallback: 0, help: 'undo: the revision to go back to. 0: the one before.' },
+    { ...dryRunFlag, help: 'undo: "client" prints the template that it would go back to, "server" has it checked.' },
   ],
   run: runRollout,
 };
@@ -235,10 +236,7 @@ async function showHistory(one: One): Promise<void> {
   if (wanted > 0) {
     const found = revisions.find(({ number }) => number === BigInt(wanted));
     if (found === undefined) throw new CliError('unable to find the specified revision');
-    const context = { nowMs: call.io.clock.wallMs(), zoneMinutesAt: localZoneMinutesAt };
-    const writer = new DescribeWriter(context, false);
-    describeTemplate(writer, found.template);
-    return print(one, object, `with revision #${wanted}\n${writer.text()}`);
+    return print(one, object, `with revision #${wanted}\n${templateText(one, found)}`);
   }
   const tabs = new TabWriter(describeLayout);
   tabs.write('REVISION\tCHANGE-CAUSE\n');
@@ -246,6 +244,13 @@ async function showHistory(one: One): Promise<void> {
     tabs.write(`${number}\t${source.metadata?.annotations?.[causeAnnotation] ?? '<none>'}\n`);
   }
   print(one, object, `\n${tabs.flush()}`);
+}
+
+function templateText({ call }: One, { template }: Revision): string {
+  const context = { nowMs: call.io.clock.wallMs(), zoneMinutesAt: localZoneMinutesAt };
+  const writer = new DescribeWriter(context, false);
+  describeTemplate(writer, template);
+  return writer.text();
 }
 
 /** Annotations of a deployment that are not taken from the revision. */
@@ -274,6 +279,8 @@ async function undo(one: One): Promise<void> {
         : 'no last revision to roll back to',
     );
   }
+  const dryRun = dryRunOf(call.flags);
+  if (dryRun === 'client') return print(one, object, `${templateText(one, found)}${dryRunSuffix(dryRun)}`);
   const { spec } = object as Deployment; // or a daemon set, which has the same template
   if (spec?.paused === true) {
     const text = "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again";
@@ -288,7 +295,7 @@ async function undo(one: One): Promise<void> {
   } catch (error) {
     throw new CliError(`failed restoring revision ${wanted}: ${messageOf(error)}`, { cause: error });
   }
-  print(one, object, 'rolled back');
+  print(one, object, `rolled back${dryRunSuffix(dryRun)}`);
 }
 
 async function undoDeployment(one: One, object: KubernetesObject, { template, source }: Revision): Promise<void> {
@@ -341,5 +348,6 @@ const patchTypes = {
 async function patch({ connection, place, call }: One, kind: keyof typeof patchTypes, body: unknown): Promise<void> {
   const headers = { accept: 'application/json', 'content-type': patchTypes[kind] };
   const query = new URLSearchParams({ fieldManager: 'kubectl-rollout' });
+  if (dryRunOf(call.flags) === 'server') query.set('dryRun', 'All');
   await connection.send('PATCH', pathOf(place), { query, headers, body: JSON.stringify(body) }, call.signal);
 }

@@ -2,10 +2,11 @@ import { bodyText, parseJson } from '../../client/answer.ts';
 import { messageOf } from '../../base/status-error.ts';
 import type { ApiConnection } from '../api-connection.ts';
 import { CliError, throwCollected } from '../cli-error.ts';
-import { getObject, listObjects, pathOf, type Place, type WireObject } from '../object-calls.ts';
+import { findObjects } from '../found-objects.ts';
+import { pathOf, type Place } from '../object-calls.ts';
 import { objectPrinterFor } from '../printers/object-printer.ts';
 import { fieldOf, ResourceTypes, textOf } from '../resource-types.ts';
-import { resolveTargets, type Target } from '../targets.ts';
+import { resolveTargets } from '../targets.ts';
 import { dryRunFlag, dryRunOf, dryRunSuffix, filenameFlags, outputFlag, selectorFlag } from '../verb-flags.ts';
 import type { Verb, VerbCall } from '../verb.ts';
 
@@ -49,7 +50,7 @@ async function runScale(call: VerbCall): Promise<number> {
     signal,
   );
   const errors: unknown[] = [...unreadable];
-  const found = await findAll(call, connection, targets, errors);
+  const found = await findObjects(connection, targets, flags.optional('selector'), errors, signal);
   if (flags.string('resource-version') !== '' && found.length > 1) {
     throw new CliError('cannot use --resource-version with multiple resources');
   }
@@ -65,35 +66,6 @@ async function runScale(call: VerbCall): Promise<number> {
   }
   throwCollected(errors);
   return 0;
-}
-
-interface Found {
-  readonly place: Place;
-  readonly object: WireObject;
-}
-
-async function findAll(
-  { flags, signal }: VerbCall,
-  connection: ApiConnection,
-  targets: readonly Target[],
-  errors: unknown[],
-): Promise<readonly Found[]> {
-  const found: Found[] = [];
-  for (const target of targets) {
-    try {
-      if (target.kind === 'object') found.push({ place: target, object: await getObject(connection, target, signal) });
-      else {
-        const selectors = { labelSelector: flags.optional('selector') };
-        const { items } = await listObjects(connection, target, selectors, 500, signal);
-        for (const object of items) {
-          found.push({ place: { ...target, name: object.metadata?.name ?? '' }, object });
-        }
-      }
-    } catch (error) {
-      errors.push(error);
-    }
-  }
-  return found;
 }
 
 async function scaleOne(

@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { humanDuration } from '../../api/age.ts';
 import {
   bootstrapSecretName,
@@ -18,6 +17,7 @@ import { loadKubeconfig } from '../../client/http/kubeconfig.ts';
 import { kubeconfigPathOf } from '../api-connection.ts';
 import { CliError } from '../cli-error.ts';
 import { describeLayout, TabWriter } from '../printers/tab-writer.ts';
+import { randomText } from '../random-text.ts';
 import type { Verb, VerbCall } from '../verb.ts';
 
 export const verb: Verb = {
@@ -52,7 +52,8 @@ async function create(call: VerbCall): Promise<number> {
   const ttlMs = flags.durationMs('ttl');
   if (ttlMs < 0) throw new CliError('--ttl is negative');
   const connection = call.connect();
-  const [id, secret] = [randomText(bootstrapTokenIdLength), randomText(bootstrapTokenSecretLength)];
+  const id = randomText(letters, bootstrapTokenIdLength);
+  const secret = randomText(letters, bootstrapTokenSecretLength);
   const body: Secret = {
     metadata: { name: bootstrapSecretName(id) },
     type: bootstrapTokenType,
@@ -75,10 +76,7 @@ async function create(call: VerbCall): Promise<number> {
   return 0;
 }
 
-function randomText(length: number): string {
-  const letters = 'abcdefghijklmnopqrstuvwxyz0123456789';
-  return Array.from({ length }, () => letters[randomInt(letters.length)]).join('');
-}
+const letters = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
 /** As the kubeconfig says, which this connection was made from. */
 function serverOf({ flags, io }: VerbCall): { readonly server: string; readonly hash: string | undefined } {

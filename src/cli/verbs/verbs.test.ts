@@ -403,6 +403,35 @@ test('what keeps pods running is scaled, if it is as it is said to be', async ()
   await close();
 });
 
+test('deployments and jobs are made by name, and get other images', async () => {
+  const { cli, close } = await startCli();
+  const image = ['deploy/web', '-o', 'jsonpath={.spec.template.spec.containers[*].image}'];
+  assert.deepEqual(
+    await cli(['create', 'deployment', 'web', '--image=a/kubia:v1', '--image=side', '--replicas=2']),
+    done('deployment.apps/web created\n'),
+  );
+  const job = ['create', 'job', 'once', '--image=busybox', '--', 'date'];
+  assert.deepEqual(await cli(job), done('job.batch/once created\n'));
+  assert.deepEqual(await cli(job), failed('error: failed to create job: jobs.batch "once" already exists\n'));
+  const set = (...words: readonly string[]): Promise<object> => cli(['set', 'image', ...words]);
+  assert.deepEqual(await set('deploy/web', 'kubia=a/kubia:v2'), done('deployment.apps/web image updated\n'));
+  assert.equal((await cli(['get', ...image])).stdout, 'a/kubia:v2 side');
+  assert.deepEqual(await set('deploy/web', 'kubia=a/kubia:v2'), done(''));
+  assert.deepEqual(
+    await set('deploy', 'web', 'nope=x', 'side=x'),
+    failed('error: unable to find container named "nope"\n', 'deployment.apps/web image updated\n'),
+  );
+  const local = await cli(['set', 'image', 'deploy', 'web', '*=z', '--dry-run=client', ...image.slice(1)]);
+  assert.equal(local.stdout, 'z z');
+  assert.equal((await cli(['get', ...image])).stdout, 'a/kubia:v2 x');
+  assert.deepEqual(await set('deploy/web'), failed('error: at least one image update is required\n'));
+  assert.deepEqual(
+    await set('ns/default', 'c=x'),
+    failed('error: namespaces/default the object is not a pod or does not have a pod template: *v1.Namespace\n'),
+  );
+  await close();
+});
+
 test('a rollout is paused, resumed and restarted; other kinds have none', async () => {
   const { cli, close } = await startCli();
   const labels = { app: 'web' };

@@ -3,6 +3,7 @@ import type { Deployment, PodTemplateSpec, ReplicaSet } from '../../api/gen/type
 import { hashLabel, isSameTemplate } from '../../api/pod-template-hash.ts';
 import { controllerRefOf } from '../owned-pods/controller-ref.ts';
 import { resources } from '../../api/resources.ts';
+import { nameAlphabet } from '../../base/entropy.ts';
 
 export const revisionAnnotation = 'deployment.kubernetes.io/revision';
 const historyAnnotation = 'deployment.kubernetes.io/revision-history';
@@ -102,7 +103,6 @@ export function makeReplicaSet(deployment: Deployment, hash: string): ReplicaSet
 }
 
 const nameCharsMax = 253;
-const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
 
 /**
  * A short hash of a template, as upstream writes it (32-bit FNV-1a, in an alphabet without vowels), though of another
@@ -113,7 +113,7 @@ export function templateHash(template: PodTemplateSpec, collisions: number | und
   const text = JSON.stringify(sortedKeys(template)) + (collisions === undefined ? '' : String(collisions));
   for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
   let encoded = '';
-  for (const digit of String(hash >>> 0)) encoded += alphabet.charAt(digit.charCodeAt(0) % alphabet.length);
+  for (const digit of String(hash >>> 0)) encoded += nameAlphabet.charAt(digit.charCodeAt(0) % nameAlphabet.length);
   return encoded;
 }
 
