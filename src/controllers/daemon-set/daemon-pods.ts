@@ -197,7 +197,10 @@ export function updateChanges(
     } else if ((before === undefined) === (current === undefined)) busyCount += 1;
     else if (current !== undefined) busyCount += available(current) ? 0 : 1;
     else if (before !== undefined && available(before)) candidates.push([name, before]);
-    else if (before !== undefined) remove.push(before);
+    else if (before !== undefined) {
+      remove.push(before);
+      busyCount += 1;
+    }
   }
   const room = Math.max(0, (surge > 0 ? surge : unavailableMax) - busyCount);
   for (const [name, pod] of candidates.slice(0, room)) {

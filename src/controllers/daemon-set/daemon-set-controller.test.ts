@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startControlWorld } from '../../../test/support/control-world.ts';
+import type { ControlWorldOptions } from '../../../test/support/control-world.ts';
 import type { DaemonSet, DaemonSetSpec, Node } from '../../api/gen/types.ts';
 import { resources } from '../../api/resources.ts';
 
 const ref = { namespace: 'default', name: 'agent' };
 
-async function setUp(seed: string, nodes: readonly Node[], image: string, spec: Partial<DaemonSetSpec> = {}) {
-  const world = await startControlWorld(seed);
+async function setUp(
+  seed: string,
+  nodes: readonly Node[],
+  image: string,
+  spec: Partial<DaemonSetSpec> = {},
+  through: ControlWorldOptions['through'] = (client) => client,
+) {
+  const world = await startControlWorld(seed, { through });
   const { client, clock, never } = world;
   for (const node of nodes) await client.create(resources.nodes, {}, node, never);
   const template = { metadata: { labels: { app: 'agent' } }, spec: { containers: [{ name: 'c', image }] } };
@@ -110,6 +117,18 @@ test('an update takes one node after the other, and stops at one that does not g
   await world.close();
 });
 
+test('an old pod that is not available goes first, and counts as the one that may be missing', async () => {
+  const world = await setUp('ds-roll-unready', threeNodes, 'good');
+  await world.live(2);
+  const onFirst = (await world.livePods()).find(({ spec }) => spec?.nodeName === 'n1');
+  await world.setStatus(onFirst?.metadata?.name ?? '', { conditions: [{ type: 'Ready', status: 'False' }] });
+  await world.setImage('better');
+  assert.deepEqual(await world.placed(), ['n2 good', 'n3 good']);
+  await world.live(10);
+  assert.deepEqual(await world.placed(), ['n1 better', 'n2 better', 'n3 better']);
+  await world.close();
+});
+
 test('with maxSurge a new pod is there before the old one goes', async () => {
   const updateStrategy = { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } };
   const world = await setUp('ds-surge', threeNodes, 'good', { updateStrategy });
@@ -155,6 +174,92 @@ test('a pod that fails is replaced, later and later', async () => {
     events.some((text) =>
       /^FailedDaemonPod Found failed daemon pod default\/agent-\w{5} on node n1, will try to kill it$/.test(text),
     ),
+  );
+  await world.close();
+});
+
+test('of two revisions of one template the newer stays; its pods are relabelled, and none is restarted', async () => {
+  const world = await setUp('ds-doubles', threeNodes, 'good');
+  await world.live(2);
+  const { client, never } = world;
+  const inDefault = { namespace: 'default' };
+  const [first] = (await client.list(resources.controllerrevisions, inDefault, never)).items;
+  const hashLabel = 'controller-revision-hash';
+  const { labels, ownerReferences } = first?.metadata ?? {};
+  const metadata = {
+    name: 'by-hand',
+    labels: { ...labels, [hashLabel]: 'mine' },
+    ownerReferences: [...(ownerReferences ?? [])],
+  };
+  const double = { metadata, data: first?.data, revision: 2 };
+  await client.create(resources.controllerrevisions, inDefault, double, never);
+  const uidsOf = async (): Promise<readonly unknown[]> => (await world.pods()).map((pod) => pod.metadata?.uid);
+  const before = await uidsOf();
+  assert.deepEqual(await world.revisions(), [1, 2]);
+  await client.create(resources.nodes, {}, node('n4', { spec: { unschedulable: true } }), never);
+  await world.live(5);
+  const pods = await world.pods();
+  assert.deepEqual(
+    (await uidsOf()).filter((uid) => before.includes(uid)),
+    before,
+  );
+  assert.deepEqual([...new Set(pods.map((pod) => pod.metadata?.labels?.[hashLabel]))], ['mine']);
+  assert.deepEqual(await world.revisions(), [2]);
+  await world.close();
+});
+
+test('its status can be written by others as the e2e tests of upstream do', async () => {
+  const world = await setUp('ds-status', [node('n1')], 'good');
+  await world.live(2);
+  const { client, never } = world;
+  // What Go's client sends for a DaemonSet with nothing but a condition.
+  const body = {
+    metadata: { creationTimestamp: null },
+    spec: {
+      selector: null,
+      template: { metadata: { creationTimestamp: null }, spec: { containers: null } },
+      updateStrategy: {},
+    },
+    status: {
+      currentNumberScheduled: 0,
+      numberMisscheduled: 0,
+      desiredNumberScheduled: 0,
+      numberReady: 0,
+      conditions: [{ type: 'StatusPatched', status: 'True', lastTransitionTime: null }],
+    },
+  };
+  await client.patch(resources.daemonsets, { ...ref, subresource: 'status' }, { type: 'merge', body }, never);
+  await world.live(2);
+  const { status, spec } = await world.get();
+  assert.deepEqual(
+    [status?.conditions?.[0]?.type, status?.numberReady, spec?.template.spec?.containers[0]?.image],
+    ['StatusPatched', 1, 'good'],
+  );
+  await world.close();
+});
+
+test('a daemon set that has been deleted, and is not seen to be, adopts no pod', async () => {
+  let isHeld = false;
+  const world = await setUp('ds-adopts', [node('n1')], 'good', {}, (client) => ({
+    ...client,
+    async *watch(type, options, signal) {
+      for await (const event of client.watch(type, options, signal)) {
+        // The same events, but for those that are held back.
+        if (!isHeld || type.resource !== 'daemonsets') yield event as never;
+      }
+    },
+  }));
+  await world.live(2);
+  isHeld = true;
+  const { client, never } = world;
+  await client.delete(resources.daemonsets, ref, { propagationPolicy: 'Background' }, never);
+  const [pod] = await world.pods();
+  const orphan = { type: 'merge', body: { metadata: { ownerReferences: null } } } as const;
+  await client.patch(resources.pods, { namespace: 'default', name: pod?.metadata?.name ?? '' }, orphan, never);
+  await world.live(3);
+  assert.deepEqual(
+    (await world.pods()).map(({ metadata }) => [metadata?.uid, metadata?.ownerReferences]),
+    [[pod?.metadata?.uid, undefined]],
   );
   await world.close();
 });

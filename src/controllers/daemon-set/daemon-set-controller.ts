@@ -30,9 +30,10 @@ import {
   updateChanges,
 } from './daemon-pods.ts';
 import type { DaemonChanges, NodeDecision } from './daemon-pods.ts';
-import { recordTemplate, trimHistory } from './template-history.ts';
+import { mergeDoubles, recordTemplate, trimHistory } from './template-history.ts';
 
 const burstMax = 250; // upstream: BurstReplicas of daemon sets
+const relabelledMs = 1_000; // for the cache to show pods with their new hash
 const workers = 2; // upstream: ConcurrentDaemonSetSyncs
 
 export interface DaemonSetDeps extends ControllerDeps {
@@ -107,17 +108,21 @@ class DaemonSetReconciler implements Reconciler<string> {
     const history = await recordTemplate(client, daemonSet, candidates, signal);
     const { hash } = history;
     const pods = await this.#claimPods(daemonSet, signal);
+    if (!(await mergeDoubles(client, history, pods, signal))) return { kind: 'again', afterMs: relabelledMs };
     const views = this.#viewNodes(daemonSet, pods);
     let retryMs: number | undefined;
-    if (this.#expectations.areMet(key)) {
+    let failure: unknown;
+    const mayManage = this.#expectations.areMet(key);
+    if (mayManage) {
       const { changes, delayMs } = this.#changes(key, daemonSet, views, pods, hash);
       retryMs = delayMs;
       const rolls = daemonSet.spec?.updateStrategy?.type === 'RollingUpdate' && isEmpty(changes);
       const next = rolls ? this.#updates(daemonSet, views, hash) : changes;
-      await this.#apply(key, daemonSet, next, hash, signal);
+      failure = await this.#apply(key, daemonSet, next, hash, signal);
       if (isEmpty(next)) await trimHistory(client, daemonSet, history, pods, signal);
     }
-    await this.#writeStatus(daemonSet, views, hash, signal);
+    await this.#writeStatus(daemonSet, views, { hash, hasActed: mayManage }, signal);
+    if (failure !== undefined) throw failure;
     const minReadySeconds = daemonSet.spec?.minReadySeconds ?? 0;
     const later = pods.map((pod) => availableInMs(pod, minReadySeconds, clock.wallMs()));
     const waits = [...later, retryMs, this.#expectations.patienceMs(key)].filter((ms) => ms !== undefined && ms > 0);
@@ -191,35 +196,37 @@ class DaemonSetReconciler implements Reconciler<string> {
     return updateChanges(daemonSet, podsByNode, wanted.length, hash, this.#deps.clock.wallMs());
   }
 
+  /** Resolves to the first failure. */
   async #apply(
     key: string,
     daemonSet: DaemonSet,
     changes: DaemonChanges,
     hash: string,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<unknown> {
     const create = changes.create.slice(0, burstMax).map((name) => podForNode(daemonSet, name, hash));
     const batch = { control: this.#control, owner: daemonSet, expectations: this.#expectations, key };
-    const failure = await changePods(batch, create, changes.remove.slice(0, burstMax), signal);
-    if (failure !== undefined) throw failure;
+    return changePods(batch, create, changes.remove.slice(0, burstMax), signal);
   }
 
+  /** `hasActed`: what this generation asks for has been seen to. */
   async #writeStatus(
     daemonSet: DaemonSet,
     views: readonly NodeView[],
-    hash: string,
+    { hash, hasActed }: { readonly hash: string; readonly hasActed: boolean },
     signal: AbortSignal,
   ): Promise<void> {
     const counts = countDaemons(daemonSet, views, hash, this.#deps.clock.wallMs());
     const { updatedNumberScheduled, numberAvailable, ...always } = counts;
     const unavailable = counts.desiredNumberScheduled - numberAvailable;
-    const { collisionCount, conditions } = daemonSet.status ?? {};
+    const { collisionCount, conditions, observedGeneration: before } = daemonSet.status ?? {};
+    const observedGeneration = hasActed ? (daemonSet.metadata?.generation ?? 0) : before;
     const status: DaemonSetStatus = {
       ...always,
       ...(updatedNumberScheduled === 0 ? {} : { updatedNumberScheduled }),
       ...(numberAvailable === 0 ? {} : { numberAvailable }),
       ...(unavailable === 0 ? {} : { numberUnavailable: unavailable }),
-      observedGeneration: daemonSet.metadata?.generation ?? 0,
+      ...(observedGeneration === undefined ? {} : { observedGeneration }),
       ...(collisionCount === undefined ? {} : { collisionCount }),
       ...(conditions === undefined ? {} : { conditions }),
     };

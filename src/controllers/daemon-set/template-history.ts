@@ -15,6 +15,8 @@ export interface TemplateHistory {
   readonly hash: string;
   readonly current: ControllerRevision;
   readonly old: readonly ControllerRevision[];
+  /** Others of the same template: somebody made them by hand. */
+  readonly doubles: readonly ControllerRevision[];
 }
 
 /** What `kubectl rollout undo` patches the daemon set with: the whole template in place of what is there. */
@@ -42,22 +44,61 @@ export async function recordTemplate(
   );
   const data = dataOf(daemonSet.spec?.template ?? {});
   const byNumber = [...revisions].sort((a, b) => a.revision - b.revision);
-  const found = byNumber.filter((one) => sameValue(one.data, data)).at(-1);
-  const old = byNumber.filter((one) => one !== found);
+  const same = byNumber.filter((one) => sameValue(one.data, data));
+  const found = same.at(-1);
+  const doubles = same.slice(0, -1);
+  const old = byNumber.filter((one) => !same.includes(one));
   const highest = Math.max(0, ...old.map(({ revision }) => revision));
   if (found === undefined) {
     const made = await makeRevision(client, daemonSet, data, highest + 1, signal);
-    return { hash: hashOf(made), current: made, old };
+    return { hash: hashOf(made), current: made, old, doubles };
   }
-  if (found.revision > highest) return { hash: hashOf(found), current: found, old };
+  if (found.revision > highest) return { hash: hashOf(found), current: found, old, doubles };
   const { namespace = '', name = '' } = found.metadata ?? {};
   const raised = { ...found, revision: highest + 1 };
   const current = await client.update(resources.controllerrevisions, { namespace, name }, raised, signal);
-  return { hash: hashOf(current), current, old };
+  return { hash: hashOf(current), current, old, doubles };
 }
 
+/** One that bears none is told by its name. */
 function hashOf({ metadata }: ControllerRevision): string {
-  return metadata?.labels?.[hashLabel] ?? '';
+  return metadata?.labels?.[hashLabel] ?? metadata?.name ?? '';
+}
+
+/**
+ * Of several revisions of the current template the newest stays, and its pods bear its hash. False: pods had to be
+ * relabelled, and until the cache shows them so nothing may be decided by their hashes. Upstream: `dedupCurHistories`.
+ */
+export async function mergeDoubles(
+  client: Client,
+  { doubles, hash }: TemplateHistory,
+  pods: readonly Pod[],
+  signal: AbortSignal,
+): Promise<boolean> {
+  const others = new Set(doubles.map(hashOf).filter((one) => one !== hash));
+  const mislabelled = pods.filter(({ metadata }) => others.has(metadata?.labels?.[hashLabel] ?? ''));
+  for (const { metadata } of mislabelled) {
+    const { namespace = '', name = '', uid = '' } = metadata ?? {};
+    const body = { metadata: { uid, labels: { [hashLabel]: hash } } };
+    try {
+      await client.patch(resources.pods, { namespace, name }, { type: 'strategic', body }, signal);
+    } catch (error) {
+      if (!hasReason(error, 'NotFound', 'Conflict')) throw error;
+    }
+  }
+  if (mislabelled.length > 0) return false;
+  for (const double of doubles) await deleteRevision(client, double, signal);
+  return true;
+}
+
+async function deleteRevision(client: Client, { metadata }: ControllerRevision, signal: AbortSignal): Promise<void> {
+  const { namespace = '', name = '', uid = '' } = metadata ?? {};
+  try {
+    const options = { preconditions: { uid } };
+    await client.delete(resources.controllerrevisions, { namespace, name }, options, signal);
+  } catch (error) {
+    if (!hasReason(error, 'NotFound', 'Conflict')) throw error;
+  }
 }
 
 async function makeRevision(
@@ -110,13 +151,5 @@ export async function trimHistory(
   const live = new Set([hash, ...pods.map(({ metadata }) => metadata?.labels?.[hashLabel] ?? '')]);
   const unused = old.filter((one) => !live.has(hashOf(one)));
   const surplus = old.length - (daemonSet.spec?.revisionHistoryLimit ?? 10);
-  for (const { metadata } of unused.slice(0, Math.max(0, surplus))) {
-    const { namespace = '', name = '', uid = '' } = metadata ?? {};
-    try {
-      const options = { preconditions: { uid } };
-      await client.delete(resources.controllerrevisions, { namespace, name }, options, signal);
-    } catch (error) {
-      if (!hasReason(error, 'NotFound', 'Conflict')) throw error;
-    }
-  }
+  for (const one of unused.slice(0, Math.max(0, surplus))) await deleteRevision(client, one, signal);
 }

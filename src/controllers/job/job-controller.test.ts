@@ -198,3 +198,73 @@ test('a controller whose view of the pods is late counts each pod once', async (
   assert.ok(late.length >= 9, `it saw ${late.length} late events`);
   await world.close();
 });
+
+test('a pod that has lost its owner is adopted again, but not by a job that is gone and not seen to be', async () => {
+  let isHeld = false;
+  const world = await startJobWorld(
+    'job-adopts',
+    'good',
+    {},
+    {
+      through: (client) => ({
+        ...client,
+        async *watch(type, options, signal) {
+          for await (const event of client.watch(type, options, signal)) {
+            // The same events, but for those that are held back.
+            if (!isHeld || type.resource !== 'jobs') yield event as never;
+          }
+        },
+      }),
+    },
+  );
+  await world.live(1);
+  const patchFirst = async (metadata: object): Promise<void> => {
+    const [pod] = await world.pods();
+    const podRef = { namespace: 'default', name: pod?.metadata?.name ?? '' };
+    await world.client.patch(resources.pods, podRef, { type: 'merge', body: { metadata } }, world.never);
+    await world.clock.advance(0);
+  };
+  const first = async (): Promise<unknown> => {
+    const [pod] = await world.pods();
+    return [pod?.metadata?.ownerReferences?.[0]?.name, pod?.metadata?.finalizers];
+  };
+  const tracked = ['batch.kubernetes.io/job-tracking'];
+  await patchFirst({ ownerReferences: null });
+  assert.deepEqual(await first(), ['task', tracked]);
+  isHeld = true;
+  await world.client.delete(resources.jobs, world.ref, { propagationPolicy: 'Background' }, world.never);
+  await patchFirst({ ownerReferences: null });
+  await world.live(2);
+  assert.deepEqual([(await world.pods()).length, await first()], [1, [undefined, undefined]]);
+  await world.close();
+});
+
+test('a pod that its labels no longer tie to the job is let go, and replaced', async () => {
+  const world = await startJobWorld('job-releases', 'good');
+  await world.live(1);
+  const [pod] = await world.pods();
+  const podRef = { namespace: 'default', name: pod?.metadata?.name ?? '' };
+  const body = { metadata: { labels: null } };
+  await world.client.patch(resources.pods, podRef, { type: 'merge', body }, world.never);
+  await world.live(2);
+  const released = await world.client.get(resources.pods, podRef, world.never);
+  assert.deepEqual([released.metadata?.ownerReferences, released.metadata?.finalizers], [undefined, undefined]);
+  assert.equal((await world.pods()).length, 2);
+  await world.close();
+});
+
+test('its status can be written by others as the e2e tests of upstream do', async () => {
+  const world = await startJobWorld('job-status', 'good');
+  await world.live(1);
+  const status = { conditions: [{ type: 'Custom', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' }] };
+  const body = { metadata: { annotations: { patched: 'true' } }, status };
+  const ref = { ...world.ref, subresource: 'status' };
+  await world.client.patch(resources.jobs, ref, { type: 'merge', body }, world.never);
+  await world.live(2);
+  const job = await world.get();
+  assert.deepEqual(
+    [job.metadata?.annotations?.['patched'], await world.conditions(), job.status?.ready],
+    ['true', ['Custom=True : '], 1],
+  );
+  await world.close();
+});
