@@ -267,9 +267,21 @@ export interface RuntimeCondition {
   readonly message: string;
 }
 
+export interface RuntimeNetworkConfig {
+  readonly podCidr: string;
+}
+
 export interface ContainerRuntime {
   version(signal: AbortSignal): Promise<RuntimeVersion>;
   status(signal: AbortSignal): Promise<readonly RuntimeCondition[]>;
+
+  /**
+   * From now on new pods have their addresses from `podCidr` (`10.244.1.0/24`; of two families: with a comma); those
+   * that are there keep theirs. Comes whenever the range becomes known, and again when another kubelet has started.
+   * `Invalid`: not a range that this runtime can use. Runtimes that get their network otherwise ignore it. Upstream:
+   * CRI's UpdateRuntimeConfig.
+   */
+  updateRuntimeConfig(config: RuntimeNetworkConfig, signal: AbortSignal): Promise<void>;
 
   runPodSandbox(config: PodSandboxConfig, signal: AbortSignal): Promise<string>;
   /** Ends all its containers at once (SIGKILL) and gives its network back; idempotent. */

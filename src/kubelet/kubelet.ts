@@ -185,6 +185,9 @@ export class Kubelet {
       log,
     });
     this.#pods.onChange((change) => this.#onPodChange(change));
+    this.#ownNode.onChange(({ previous, current }) => {
+      if (previous?.spec?.podCIDR !== current?.spec?.podCIDR) this.#registration.poke(); // pods wait for it
+    });
     this.#statuses = new StatusWriter({ client, clock, log, podOf: (pod) => this.#statics.shownAs(pod) });
     this.#statics = this.#createStatics(deps.staticPods);
     this.#houseAlarm = new Alarm(clock, 'kubelet.housekeeping');

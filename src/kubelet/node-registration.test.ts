@@ -134,3 +134,19 @@ test('cordoning is announced', async () => {
   );
   await world.close();
 });
+
+test('the runtime is told the range of the node’s pods as soon as it is known, again after a failure, and once', async () => {
+  const world = await startKubeletWorld('pod cidr');
+  const told = (): readonly string[] => world.noted.calls.filter((call) => call.startsWith('updateRuntimeConfig'));
+  await world.clock.advance(20_000);
+  assert.deepEqual(told(), []);
+  world.noted.failures.set('updateRuntimeConfig', 'not now');
+  const body = { spec: { podCIDR: '10.244.7.0/24', podCIDRs: ['10.244.7.0/24'] } };
+  await world.client.patch(resources.nodes, { name: 'node-1' }, { type: 'merge', body }, never);
+  await world.clock.advance(5_000);
+  assert.deepEqual(told(), []);
+  world.noted.failures.clear();
+  await world.clock.advance(60_000);
+  assert.deepEqual(told(), ['updateRuntimeConfig 10.244.7.0/24']);
+  await world.close();
+});

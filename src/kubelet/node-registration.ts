@@ -29,7 +29,7 @@ export interface NodeRegistrationDeps {
   readonly entropy: Entropy;
   readonly log: Log;
   readonly recorder: EventRecorder;
-  readonly runtime: Pick<ContainerRuntime, 'version' | 'status' | 'listImages'>;
+  readonly runtime: Pick<ContainerRuntime, 'version' | 'status' | 'listImages' | 'updateRuntimeConfig'>;
   /** Why the kubelet cannot see what the runtime has; `undefined`: it can. */
   readonly plegProblem: () => string | undefined;
 }
@@ -46,6 +46,7 @@ export class NodeRegistration {
   #runtime: RuntimeFacts | undefined; // as last seen
   #writtenMonoMs = 0;
   #reportMs = reportMs;
+  #podCidr = ''; // that the runtime was told
   #wasSchedulable: boolean | undefined; // undefined: not known yet
 
   constructor(deps: NodeRegistrationDeps, facts: NodeFacts) {
@@ -191,6 +192,7 @@ export class NodeRegistration {
     const node = await client.get(resources.nodes, { name }, signal);
     this.#node = node;
     this.#announceSchedulable(node);
+    if (await this.#tellRuntime(node, signal)) await this.#look(signal);
     const status = this.#statusNow(node);
     const isChanged = !sameValue(withoutHeartbeats(status), withoutHeartbeats(ownPart(node.status, status)));
     if (!isChanged && clock.monoMs() - this.#writtenMonoMs < this.#reportMs) return;
@@ -205,6 +207,23 @@ export class NodeRegistration {
     this.#writtenMonoMs = clock.monoMs();
     // After a change the reports of many nodes must not stay in step.
     this.#reportMs = isChanged ? reportMs * (0.5 + entropy.unit()) : reportMs;
+  }
+
+  /** Tells the runtime the range of its pods' addresses, once it is known. Resolves to whether there was news. */
+  async #tellRuntime({ spec }: Node, signal: AbortSignal): Promise<boolean> {
+    const podCidr = (spec?.podCIDRs ?? []).join(',');
+    if (podCidr === '' || podCidr === this.#podCidr) return false;
+    try {
+      await this.#deps.runtime.updateRuntimeConfig({ podCidr }, signal);
+      this.#podCidr = podCidr;
+      this.#deps.log.info('podCidrKnown', { node: this.#facts.nodeName, podCidr });
+      return true;
+    } catch (error) {
+      if (signal.aborted || !(error instanceof StatusError)) throw error;
+      // The runtime says what follows from it; it is tried again at the next look.
+      this.#deps.log.warn('podCidrNotUpdated', { node: this.#facts.nodeName, podCidr, error: error.message });
+      return false;
+    }
   }
 
   /** Writes an event for each condition that is not what it was. */

@@ -27,6 +27,8 @@ export function withDeadlines(inner: ContainerRuntime, clock: Clock): ContainerR
   return {
     version: (signal) => within('version', statusMs, signal, (own) => inner.version(own)),
     status: (signal) => within('status', statusMs, signal, (own) => inner.status(own)),
+    updateRuntimeConfig: (config, signal) =>
+      within('updateRuntimeConfig', requestMs, signal, (own) => inner.updateRuntimeConfig(config, own)),
     runPodSandbox: (config, signal) =>
       within('runPodSandbox', sandboxMs, signal, (own) => inner.runPodSandbox(config, own)),
     stopPodSandbox: (id, signal) => within('stopPodSandbox', requestMs, signal, (own) => inner.stopPodSandbox(id, own)),

@@ -56,7 +56,7 @@ async function startClusterIn(opened: Opened, options: ClusterOptions): Promise<
   const nodeName = checkedNodeName(options);
   const host = openHost(opened, options);
   const { scope, log, dataDir } = host;
-  const starting = beginRuntime(opened, host, options);
+  const starting = beginRuntime(opened, host, options, true);
   const pki = await preparePki(host, options, nodeName);
   const openedRuntime = await starting.opening;
   // After the runtime: the launcher of the containers would inherit LMDB's file, and hand it on to them.

@@ -56,7 +56,7 @@ async function startLoneNodeIn(opened: Opened, options: LoneNodeOptions): Promis
   const nodeName = checkedNodeName(options);
   const host = openHost(opened, options);
   const { scope, log, dataDir } = host;
-  const starting = beginRuntime(opened, host, options);
+  const starting = beginRuntime(opened, host, options, false);
   opened.add(() => scope.close());
   const openedRuntime = await starting.opening;
   const recorder: EventRecorder = {

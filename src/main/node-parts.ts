@@ -75,10 +75,16 @@ export function beginRuntime(
   opened: Opened,
   host: HostParts,
   { runtime = 'process' }: NodeHostOptions,
+  hasServer: boolean,
 ): OpeningRuntime {
   const notices = new ContainerNotices();
   const onNotice = (notice: ContainerNotice): void => notices.tell(notice);
-  const opening = openRuntime(runtime, host, { dataDir: host.dataDir, onNotice }, host.scope.signal);
+  const opening = openRuntime(
+    runtime,
+    host,
+    { dataDir: host.dataDir, awaitsPodCidr: hasServer, onNotice },
+    host.scope.signal,
+  );
   opening.catch(() => {}); // told when it is waited for, which may be later than it fails
   opened.add(async () => (await opening).close());
   return { opening, notices };

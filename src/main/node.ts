@@ -80,7 +80,7 @@ async function startNodeIn(opened: Opened, options: NodeOptions): Promise<NodeHa
   const onAbort = (): void => void scope.close(options.signal?.reason).catch(() => {}); // told by what it interrupts
   options.signal?.addEventListener('abort', onAbort, { once: true });
   opened.add(() => options.signal?.removeEventListener('abort', onAbort));
-  const starting = beginRuntime(opened, host, options);
+  const starting = beginRuntime(opened, host, options, true);
   opened.add(() => scope.close());
   const waiting = { clock, log, onWaiting: options.onWaiting ?? (() => {}) };
   let identity = await ensureIdentity(dataDir, nodeName, options, waiting, scope.signal);

@@ -39,6 +39,8 @@ export interface RuntimeDeps {
 
 export interface RuntimeOptions {
   readonly dataDir: string;
+  /** Whether a server gives the node the range of its pods' addresses, without which pods have to wait. */
+  readonly awaitsPodCidr: boolean;
   /** Something in a container's description that is not carried out. */
   readonly onNotice: (notice: ContainerNotice) => void;
 }
@@ -113,11 +115,12 @@ export function processStateDir(dataDir: string): string {
 /** Local processes. */
 async function openProcessRuntime(
   deps: RuntimeDeps,
-  { dataDir, onNotice }: RuntimeOptions,
+  { dataDir, awaitsPodCidr, onNotice }: RuntimeOptions,
   signal: AbortSignal,
 ): Promise<OpenedRuntime> {
   const stateDir = processStateDir(dataDir);
-  const runtime = await ProcessRuntime.open(deps, { stateDir, imagesDir, version: packageVersion(), onNotice }, signal);
+  const options = { stateDir, imagesDir, version: packageVersion(), awaitsPodCidr, onNotice };
+  const runtime = await ProcessRuntime.open(deps, options, signal);
   return {
     runtime,
     name: 'process',

@@ -21,6 +21,7 @@ import {
   type RuntimeCondition,
   type RuntimeContainerStatus,
   type RuntimeImage,
+  type RuntimeNetworkConfig,
   type RuntimeVersion,
 } from '../cri/runtime.ts';
 import { execErrorText, startErrorText } from '../cri/start-error.ts';
@@ -57,6 +58,7 @@ export const simVerbs = [
   'removeImage',
   'imageFsInfo',
   'status',
+  'updateRuntimeConfig',
 ] as const;
 
 export type SimVerb = (typeof simVerbs)[number];
@@ -82,7 +84,7 @@ export interface SimRuntimeOptions {
   readonly rules: readonly ScriptRule[];
   /** Bounds of what a verb takes, in milliseconds; drawn evenly. Default 1 to 5. */
   readonly latencyMs?: readonly [min: number, max: number];
-  /** The first three bytes of its pods' addresses. Default `10.244.0`. */
+  /** The first three bytes of its pods' addresses, until it is told others. Default `10.244.0`. */
   readonly podSubnet?: string;
   /** Where pods on the machine's own network listen. Default `127.0.0.1`. */
   readonly hostAddress?: string;
@@ -114,6 +116,7 @@ export class SimRuntime implements ContainerRuntime {
   readonly #containers = new Map<string, SimContainer>();
   readonly #present: Set<string>; // names of images
   #connection = new AbortController(); // of all calls in flight; replaced when the runtime restarts
+  #podSubnet: string;
   #hostNumber = 0;
   #isDown = false;
 
@@ -121,6 +124,7 @@ export class SimRuntime implements ContainerRuntime {
   constructor(deps: SimRuntimeDeps, options: SimRuntimeOptions, signal: AbortSignal) {
     this.#deps = deps;
     this.#options = options;
+    this.#podSubnet = options.podSubnet ?? '10.244.0';
     this.#present = new Set(options.images.filter(({ mustBePulled }) => mustBePulled !== true).map(({ name }) => name));
     this.#faults = deps.faults ?? noFaults;
     this.#ids = deps.entropy.fork('ids');
@@ -180,6 +184,15 @@ export class SimRuntime implements ContainerRuntime {
       { type: 'RuntimeReady', status: true, reason: '', message: '' },
       { type: 'NetworkReady', status: true, reason: '', message: '' },
     ]);
+  }
+
+  updateRuntimeConfig({ podCidr }: RuntimeNetworkConfig, signal: AbortSignal): Promise<void> {
+    return this.#call('updateRuntimeConfig', signal, () => {
+      if (!/^(?:\d{1,3}\.){3}0\/24$/.test(podCidr)) {
+        throw new StatusError('Invalid', `pod CIDR ${JSON.stringify(podCidr)}: a simulated node needs a /24 of IPv4`);
+      }
+      this.#podSubnet = podCidr.slice(0, podCidr.lastIndexOf('.'));
+    });
   }
 
   runPodSandbox(config: PodSandboxConfig, signal: AbortSignal): Promise<string> {
@@ -526,7 +539,7 @@ export class SimRuntime implements ContainerRuntime {
 
   #takeIp(): string {
     this.#hostNumber = (this.#hostNumber % hostNumbers) + 1;
-    return `${this.#options.podSubnet ?? '10.244.0'}.${this.#hostNumber + 1}`;
+    return `${this.#podSubnet}.${this.#hostNumber + 1}`;
   }
 
   #presentImages(): SimImage[] {

@@ -30,6 +30,7 @@ async function open(): Promise<OpenedRuntime> {
     logRoot: directory,
     readLog: (logPath) => fs.readFile(logPath, 'utf8'),
     isPid1: true,
+    followsPodCidr: false, // its CNI configuration says where they come from
     async close() {
       for (const { id } of await runtime.listPodSandboxes({}, signal)) await runtime.removePodSandbox(id, signal);
       await runtime.close();

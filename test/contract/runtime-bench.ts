@@ -15,6 +15,8 @@ export interface OpenedRuntime {
   readonly isPid1: boolean;
   /** What listens on `suitePort` and sends back all that comes, until that ends. Default: `suiteCommands.echoServer`. */
   readonly echoServer?: readonly string[];
+  /** Whether pods' addresses are of the range that it is told. Default: yes, where pods have addresses. */
+  readonly followsPodCidr?: boolean;
   /** Whether `tty: true` is possible. Default: yes. */
   readonly hasTerminals?: boolean;
   readonly close: () => Promise<void>;

@@ -41,6 +41,7 @@ export function runtimeSuite(name: string, open: OpenRuntime): void {
     describe('life of a container', () => lifeTests(runtimeTest));
     describe('stop', () => stopTests(runtimeTest));
     describe('sandboxes', () => sandboxTests(runtimeTest));
+    describe('addresses', () => addressTests(runtimeTest));
     describe('exec', () => execTests(runtimeTest));
     // One after the other: where pods share this machine's network, they share the port too.
     describe('streams', { concurrency: 1 }, () => streamTests(runtimeTest));
@@ -252,6 +253,27 @@ function sandboxTests(runtimeTest: RuntimeTest): void {
     const sandboxes = await bench.runtime.listPodSandboxes(filter, bench.signal);
     assert.deepEqual([containers.map((c) => c.id), sandboxes.map((s) => s.id)], [[id], [one.id]]);
     assert.equal((await bench.runtime.listContainers({}, bench.signal)).length, 2);
+  });
+}
+
+function addressTests(runtimeTest: RuntimeTest): void {
+  runtimeTest('a range of addresses is for pods that are made after it is told', async (bench) => {
+    const { runtime, signal } = bench;
+    const addressesOf = async (id: string): Promise<readonly string[]> =>
+      (await runtime.podSandboxStatus(id, signal)).ips;
+    const { id: early } = await bench.sandbox();
+    const before = await addressesOf(early);
+    for (const podCidr of ['10.251.3.0/24', '10.251.3.0/24', '10.251.4.0/24']) {
+      await runtime.updateRuntimeConfig({ podCidr }, signal);
+    }
+    const network = (await runtime.status(signal)).find(({ type }) => type === 'NetworkReady');
+    assert.deepEqual(network, { type: 'NetworkReady', status: true, reason: '', message: '' });
+    const { id: late } = await bench.sandbox();
+    assert.deepEqual(await addressesOf(early), before);
+    // Pods that share the machine's network have none of their own.
+    if (bench.opened.followsPodCidr !== false)
+      for (const ip of await addressesOf(late)) assert.match(ip, /^10\.251\.4\.\d+$/);
+    assert.equal((await addressesOf(late)).length, before.length);
   });
 }
 

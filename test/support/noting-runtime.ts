@@ -3,6 +3,7 @@ import type { ContainerConfig, ContainerRuntime, PodSandboxConfig } from '../../
 
 /** Verbs that change something. */
 export type NotedVerb =
+  | 'updateRuntimeConfig'
   | 'runPodSandbox'
   | 'stopPodSandbox'
   | 'removePodSandbox'
@@ -30,6 +31,11 @@ export class NotingRuntime {
     this.runtime = {
       version: (signal) => inner.version(signal),
       status: (signal) => inner.status(signal),
+      updateRuntimeConfig: (config, signal) => {
+        this.#fail('updateRuntimeConfig');
+        this.calls.push(`updateRuntimeConfig ${config.podCidr}`);
+        return inner.updateRuntimeConfig(config, signal);
+      },
       runPodSandbox: (config, signal) => this.#runPodSandbox(inner, config, signal),
       stopPodSandbox: (id, signal) => {
         this.#note('stopPodSandbox', id);

@@ -438,3 +438,17 @@ test('a pod’s control group is spelt as a slice where the runtime leaves contr
     false,
   ]);
 });
+
+test('the range of the node’s pods crosses as CRI has it', async () => {
+  const told: (string | undefined)[] = [];
+  const services: FakeCriServices = {
+    runtime: {
+      updateRuntimeConfig({ runtimeConfig }) {
+        told.push(runtimeConfig?.networkConfig?.podCidr);
+        return {};
+      },
+    },
+  };
+  await withFake(services, ({ runtime }) => runtime.updateRuntimeConfig({ podCidr: '10.244.1.0/24' }, signal));
+  assert.deepEqual(told, ['10.244.1.0/24']);
+});

@@ -25,6 +25,7 @@ import {
   type RuntimeCondition,
   type RuntimeContainerStatus,
   type RuntimeImage,
+  type RuntimeNetworkConfig,
   type RuntimeVersion,
 } from '../runtime.ts';
 import { untilAborted } from '../until-aborted.ts';
@@ -119,6 +120,12 @@ export class GrpcRuntime implements ContainerRuntime {
       reason,
       message,
     }));
+  }
+
+  async updateRuntimeConfig({ podCidr }: RuntimeNetworkConfig, signal: AbortSignal): Promise<void> {
+    await this.#rpc.call('updateRuntimeConfig', callMs, signal, (options) =>
+      this.#rpc.runtime.updateRuntimeConfig({ runtimeConfig: { networkConfig: { podCidr } } }, options),
+    );
   }
 
   async runPodSandbox(config: PodSandboxConfig, signal: AbortSignal): Promise<string> {

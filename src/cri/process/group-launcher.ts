@@ -65,6 +65,10 @@ export class GroupLauncher implements Launcher {
     this.#fifos = new FifoPool(directory, (first, last) => makeFifos(directory, first, last));
   }
 
+  networkProblem(): undefined {}
+
+  usePodCidr(): void {}
+
   async openSandbox(): Promise<readonly string[]> {
     return [];
   }

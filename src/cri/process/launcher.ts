@@ -115,6 +115,10 @@ export interface Launcher {
   readonly mountPid: number | undefined;
   /** Resolves when all its processes are gone: asked to by `close`, or because something ended the launcher itself. */
   readonly ended: Promise<void>;
+  /** Why no pod can have an address of its own now; `undefined`: it can, or pods share the machine's network. */
+  networkProblem(): string | undefined;
+  /** What new pods have their addresses from. `Invalid`: nothing that can be. Ignored with the machine's network. */
+  usePodCidr(podCidr: string): void;
   /** The pod's addresses; empty with the machine's network. */
   openSandbox(id: string, config: PodSandboxConfig, signal: AbortSignal): Promise<readonly string[]>;
   closeSandbox(id: string): Promise<void>;

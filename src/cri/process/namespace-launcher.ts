@@ -179,6 +179,14 @@ export class NamespaceLauncher implements Launcher {
     this.#networkReason = reason;
   }
 
+  networkProblem(): string | undefined {
+    return this.#sandboxes.networkProblem();
+  }
+
+  usePodCidr(podCidr: string): void {
+    this.#sandboxes.usePodCidr(podCidr);
+  }
+
   openSandbox(id: string, config: PodSandboxConfig): Promise<readonly string[]> {
     return this.#sandboxes.open(id, {
       hostNetwork: config.namespaces.network === 'node',

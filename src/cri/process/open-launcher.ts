@@ -12,14 +12,17 @@ export interface LauncherChoice {
   readonly stateDir: string;
   /** `auto`: the best that this machine permits. Others: that, or an error. Default `auto`. */
   readonly isolation?: 'auto' | 'root' | 'user' | 'none' | undefined;
+  /** Whether pods have no addresses before the node's range is known. Default: no, there is a default for it. */
+  readonly awaitsPodCidr?: boolean | undefined;
   /** `auto`: an address for each pod when root and possible. `namespace`: that, or an error. Default `auto`. */
   readonly network?: 'auto' | 'host' | 'namespace' | undefined;
 }
 
-/** Finds out what this machine permits by doing it: the first attempt that works is kept. Some 20 ms. */
+/** `podCidr`: the range of pods' addresses, where it is known. Finds out what this machine permits by doing it: the first attempt that works is kept. Some 20 ms. */
 export async function openLauncher(
   deps: { readonly clock: Clock; readonly log: Log },
   choice: LauncherChoice,
+  podCidr: string | undefined,
 ): Promise<Launcher> {
   const isolation = choice.isolation ?? 'auto';
   const directory = path.join(choice.stateDir, 'run');
@@ -29,7 +32,7 @@ export async function openLauncher(
     const isRoot = process.getuid?.() === 0;
     const ways = isolation === 'auto' ? (isRoot ? (['root', 'user'] as const) : (['user'] as const)) : [isolation];
     for (const way of ways) {
-      const opened = await openNamespaces(deps, directory, way, choice);
+      const opened = await openNamespaces(deps, directory, way, choice, podCidr);
       if (typeof opened !== 'string') return opened;
       reason = opened;
     }
@@ -45,9 +48,10 @@ async function openNamespaces(
   directory: string,
   way: 'root' | 'user',
   choice: LauncherChoice,
+  podCidr: string | undefined,
 ): Promise<Launcher | string> {
   const wantsNetwork = way === 'root' && choice.network !== 'host';
-  const network = wantsNetwork ? await PodNetwork.claim() : undefined;
+  const network = wantsNetwork ? await PodNetwork.claim({ podCidr, awaitsCidr: choice.awaitsPodCidr }) : undefined;
   const launcher = await NamespaceLauncher.open(deps, { directory, as: way, network });
   if (typeof launcher === 'string') {
     await network?.close();

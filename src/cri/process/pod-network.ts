@@ -1,17 +1,25 @@
-import fs from 'node:fs';
 import net from 'node:net';
+import { formatIpv4, formatIpv4Range, isWithin, overlaps, parseIpv4Range, rangeSize } from '../../base/ipv4-range.ts';
+import type { Ipv4Range } from '../../base/ipv4-range.ts';
 import { StatusError } from '../../base/status-error.ts';
+import { podInterfacePrefix, readRoutes } from './machine-routes.ts';
+import type { MachineRoute } from './machine-routes.ts';
 
 /**
- * The addresses of pods that have a network namespace of their own. Each livelet on a machine has one /24 of
- * 10.244.0.0/16 (flannel's well-known range): .1 is the machine as its pods see it, the rest are pods. Every
- * pod has a pair of virtual interfaces and one route; there is no bridge, so all of it goes when the pod's namespace
- * goes.
+ * The addresses of pods that have a network namespace of their own. They are of the node's range, of which the first
+ * address but one is the machine as its pods see it. Every pod has a pair of virtual interfaces and one route; there
+ * is no bridge, so all of it goes when the pod's namespace goes.
+ *
+ * Several livelets on a machine may have one range (each `livelet up` is a cluster of its own, and gives its node the
+ * same one): what counts are the routes to single pods, of which the kernel lets each address have one.
  */
-const rangePrefix = '10.244';
-const rangeCount = 256;
-const firstHostNumber = 2;
-const lastHostNumber = 254;
+
+/** Of nodes that nobody gives a range: the first of these that nothing else on the machine uses. */
+const ownRanges = { first: 0x0a_f4_00_00, bits: 16 } as const; // 10.244.0.0/16, flannel's well-known range
+const ownRangeBits = 24;
+const bitsMax = 29; // fewer addresses than 8 leave next to none for pods
+const instancesMax = 1_024; // of livelets on a machine
+const reservedCount = 3; // the range itself, the machine, and the broadcast address
 
 export interface PodAddress {
   readonly ip: string;
@@ -20,86 +28,130 @@ export interface PodAddress {
   readonly hostInterface: string;
 }
 
+export interface PodNetworkOptions {
+  /** The range, where it is known. Default: `10.244.0.0/24`, or the next one that this machine has no route into. */
+  readonly podCidr?: string | undefined;
+  /** Whether no pod may have an address before `use` has told the range. */
+  readonly awaitsCidr?: boolean | undefined;
+}
+
 export class PodNetwork {
-  readonly #rangeNumber: number;
+  readonly #instance: number;
   readonly #claim: net.Server;
-  readonly #used = new Set<number>(); // host numbers handed out
-  #lastHostNumber = firstHostNumber - 1;
+  readonly #used = new Set<string>(); // handed out, not given back
+  #range: Ipv4Range;
+  #isKnown: boolean;
+  #lastIndex = -1; // of the address that was handed out last
   #interfaceCount = 0;
 
-  private constructor(rangeNumber: number, claim: net.Server) {
-    this.#rangeNumber = rangeNumber;
+  private constructor(instance: number, claim: net.Server, range: Ipv4Range, isKnown: boolean) {
+    this.#instance = instance;
     this.#claim = claim;
+    this.#range = range;
+    this.#isKnown = isKnown;
   }
 
   /**
-   * Takes the first range that neither another livelet nor a route of this machine uses. The claim is a socket in the
-   * kernel's abstract name space: it goes with this process, however it ends. `undefined`: no range is free.
+   * Names of interfaces that no other livelet of this machine uses. The claim is a socket in the kernel's abstract name
+   * space: it goes with this process, however it ends. `undefined`: there are too many livelets.
    */
-  static async claim(): Promise<PodNetwork | undefined> {
-    const routes = routesOf(fs.readFileSync('/proc/net/route', 'latin1'));
-    for (let number = 0; number < rangeCount; number++) {
-      if (routes.some((route) => routeTouches(route, number))) continue;
-      const server = await listenAbstract(`\0livelet-pods-${rangePrefix}.${number}`);
-      if (server !== undefined) return new PodNetwork(number, server);
+  static async claim({ podCidr, awaitsCidr = false }: PodNetworkOptions = {}): Promise<PodNetwork | undefined> {
+    const known = podCidr === undefined ? undefined : rangeOf(podCidr);
+    const range = known ?? firstFreeRange(readRoutes());
+    for (let instance = 0; instance < instancesMax; instance++) {
+      const server = await listenAbstract(`\0livelet-pod-network-${instance}`);
+      if (server === undefined) continue;
+      return new PodNetwork(instance, server, range, known !== undefined || !awaitsCidr);
     }
     return undefined;
   }
 
   /** `10.244.0.0/24` */
   get range(): string {
-    return `${rangePrefix}.${this.#rangeNumber}.0/24`;
+    return formatIpv4Range(this.#range);
+  }
+
+  /** New pods have addresses of it from now on. Returns whether that is a change. `Invalid`: it cannot be used. */
+  use(podCidr: string): boolean {
+    const range = rangeOf(podCidr);
+    if (range === undefined) {
+      const text = `pod CIDR ${JSON.stringify(podCidr)}: no range of IPv4 addresses of /${bitsMax} or larger`;
+      throw new StatusError('Invalid', text);
+    }
+    this.#isKnown = true;
+    if (formatIpv4Range(range) === this.range) return false;
+    this.#range = range;
+    this.#lastIndex = -1;
+    return true;
+  }
+
+  /** Why pods can have no address now; `undefined`: they can. */
+  problem(): string | undefined {
+    if (!this.#isKnown) return 'no range of addresses for pods was assigned to this node yet (spec.podCIDR)';
+    const route = readRoutes().find((each) => isForeignInto(each, this.#range));
+    if (route === undefined) return undefined;
+    return (
+      `the pod CIDR ${this.range} of this node is in use on this machine, by ${route.device} ` +
+      `(${formatIpv4Range(route.range)}): choose another --cluster-cidr, or remove that`
+    );
   }
 
   /** Addresses go round, so that one just given back is used again as late as possible. */
   take(): PodAddress {
-    for (let i = 0; i <= lastHostNumber - firstHostNumber; i++) {
-      this.#lastHostNumber = this.#lastHostNumber >= lastHostNumber ? firstHostNumber : this.#lastHostNumber + 1;
-      if (!this.#used.has(this.#lastHostNumber)) return this.#take(this.#lastHostNumber);
+    const routes = readRoutes();
+    const count = rangeSize(this.#range) - reservedCount;
+    for (let i = 0; i < count; i++) {
+      this.#lastIndex = (this.#lastIndex + 1) % count;
+      const address = this.#range.first + reservedCount - 1 + this.#lastIndex;
+      const ip = formatIpv4(address);
+      if (!this.#used.has(ip) && !isTaken(routes, address)) return this.#take(ip);
     }
     throw new StatusError('ServiceUnavailable', `no IP addresses available in range set: ${this.range}`);
   }
 
-  giveBack(address: PodAddress): void {
-    this.#used.delete(Number(address.ip.slice(address.ip.lastIndexOf('.') + 1)));
+  giveBack({ ip }: PodAddress): void {
+    this.#used.delete(ip);
+  }
+
+  /** Whether another livelet was faster: the address that could not be set up is that of one of its pods. */
+  isTakenByAnother({ ip, hostInterface }: PodAddress): boolean {
+    return readRoutes().some(({ range, device }) => formatIpv4Range(range) === `${ip}/32` && device !== hostInterface);
   }
 
   async close(): Promise<void> {
     await new Promise<void>((resolve) => this.#claim.close(() => resolve()));
   }
 
-  #take(hostNumber: number): PodAddress {
-    this.#used.add(hostNumber);
-    const prefix = `${rangePrefix}.${this.#rangeNumber}`;
-    const hostInterface = `lv${this.#rangeNumber.toString(16)}n${(this.#interfaceCount++).toString(36)}`;
-    return { ip: `${prefix}.${hostNumber}`, gateway: `${prefix}.1`, hostInterface };
+  #take(ip: string): PodAddress {
+    this.#used.add(ip);
+    const hostInterface = `${podInterfacePrefix}${this.#instance.toString(16)}p${(this.#interfaceCount++).toString(36)}`;
+    return { ip, gateway: formatIpv4(this.#range.first + 1), hostInterface };
   }
 }
 
-interface Route {
-  readonly destination: number; // network byte order read as little endian, as the kernel prints it
-  readonly mask: number;
+/** Of two families the one of IPv4. `undefined`: there is none that can be used. */
+function rangeOf(podCidr: string): Ipv4Range | undefined {
+  const [range] = podCidr.split(',').flatMap((cidr) => parseIpv4Range(cidr) ?? []);
+  return range !== undefined && range.bits <= bitsMax ? range : undefined;
 }
 
-/** The routes of `/proc/net/route` to no more than a /16. */
-function routesOf(table: string): Route[] {
-  return table
-    .split('\n')
-    .slice(1)
-    .map((line) => line.split('\t'))
-    .filter((fields) => fields.length > 7)
-    .map((fields) => ({
-      destination: Number.parseInt(fields[1] ?? '', 16),
-      mask: Number.parseInt(fields[7] ?? '', 16),
-    }))
-    .filter((route) => (route.mask & 0xffff) === 0xffff); // broader ones (a VPN's 10.0.0.0/8) say little about ours
+function firstFreeRange(routes: readonly MachineRoute[]): Ipv4Range {
+  const size = rangeSize({ bits: ownRangeBits });
+  const ranges = Array.from({ length: rangeSize(ownRanges) / size }, (_, index) => ({
+    first: ownRanges.first + index * size,
+    bits: ownRangeBits,
+  }));
+  const [first = ownRanges] = ranges;
+  return ranges.find((range) => !routes.some((route) => isForeignInto(route, range))) ?? first;
 }
 
-function routeTouches(route: Route, rangeNumber: number): boolean {
-  const [a = 0, b = 0] = rangePrefix.split('.').map(Number);
-  const range = (a | (b << 8) | (rangeNumber << 16)) >>> 0;
-  const mask = (route.mask & 0x00ffffff) >>> 0; // compare no more than 24 bits
-  return (route.destination & mask) >>> 0 === (range & mask) >>> 0;
+/** A route that leads straight to others' interfaces. Broader ones (a VPN's 10.0.0.0/8) say little about ours. */
+function isForeignInto({ range, device, isDirect }: MachineRoute, pods: Ipv4Range): boolean {
+  return isDirect && range.bits >= 16 && !device.startsWith(podInterfacePrefix) && overlaps(range, pods);
+}
+
+function isTaken(routes: readonly MachineRoute[], address: number): boolean {
+  return routes.some(({ range }) => range.bits === 32 && isWithin(address, range));
 }
 
 function listenAbstract(name: string): Promise<net.Server | undefined> {

@@ -23,6 +23,7 @@ import {
   type RuntimeCondition,
   type RuntimeContainerStatus,
   type RuntimeImage,
+  type RuntimeNetworkConfig,
   type RuntimeVersion,
 } from '../runtime.ts';
 import { execErrorText, type CommandFailure } from '../start-error.ts';
@@ -40,9 +41,10 @@ import { LogClock } from './log-clock.ts';
 import { openLauncher, type LauncherChoice } from './open-launcher.ts';
 import { ProcessContainer, type ProcessContainerDeps } from './process-container.ts';
 import { runWithStreams, type StreamDeps } from './process-streams.ts';
-import { Records, type ContainerRecord, type SandboxRecord } from './records.ts';
+import { Records, sandboxStatus, type ContainerRecord, type SandboxRecord } from './records.ts';
 import { resolvConfTarget, resolvConfText } from './sandbox-files.ts';
 import { findTool } from './shell-tools.ts';
+import { conditionsOf } from './runtime-conditions.ts';
 import { stopSignalNumber } from './stop-signal.ts';
 import { systemErrorsTold } from './system-errors.ts';
 
@@ -120,7 +122,7 @@ export class ProcessRuntime implements ContainerRuntime {
     await fsp.mkdir(stateDir, { recursive: true, mode: 0o700 });
     await endLeftoverLauncher(stateDir, deps.clock, signal);
     const records = new Records(stateDir);
-    const launcher = await openLauncher(deps, { ...options, stateDir });
+    const launcher = await openLauncher(deps, { ...options, stateDir }, records.podCidr());
     const runtime = new ProcessRuntime(deps, { ...options, stateDir }, records, launcher, signal);
     await runtime.#adopt(signal);
     return runtime;
@@ -168,10 +170,15 @@ export class ProcessRuntime implements ContainerRuntime {
   }
 
   async status(): Promise<readonly RuntimeCondition[]> {
-    return [
-      { type: 'RuntimeReady', status: true, reason: '', message: '' },
-      { type: 'NetworkReady', status: true, reason: '', message: '' },
-    ];
+    return conditionsOf(this.#launcher);
+  }
+
+  /** Remembered, so that the next start need not wait for it. */
+  updateRuntimeConfig({ podCidr }: RuntimeNetworkConfig): Promise<void> {
+    return systemErrorsTold(async () => {
+      this.#launcher.usePodCidr(podCidr);
+      await this.#records.savePodCidr(podCidr);
+    });
   }
 
   runPodSandbox(config: PodSandboxConfig, signal: AbortSignal): Promise<string> {
@@ -554,7 +561,7 @@ export class ProcessRuntime implements ContainerRuntime {
       sandbox.record = { ...sandbox.record, state: 'notReady', ips: [] };
     }
     await this.#deps.clock.sleep(relaunchMs, 'cri.process.relaunch', signal);
-    this.#launcher = await openLauncher(this.#deps, this.#options);
+    this.#launcher = await openLauncher(this.#deps, this.#options, this.#records.podCidr());
     this.#scope.start((scopeSignal) => this.#watchLauncher(this.#launcher, scopeSignal));
   }
 
@@ -580,11 +587,6 @@ export class ProcessRuntime implements ContainerRuntime {
     this.#sandboxes.get(record.podSandboxId)?.containerIds.add(record.id);
     if (state.kind !== 'exited') await this.#save(container.record);
   }
-}
-
-function sandboxStatus({ id, config, createdWallMs, state, ips, networkMode }: SandboxRecord): PodSandboxStatus {
-  const { metadata, labels, annotations } = config;
-  return { id, metadata, state, createdWallMs, ips, networkMode, labels, annotations };
 }
 
 function replaceLink(target: string, link: string): void {

@@ -1,8 +1,10 @@
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
-import type { ContainerConfig, NamespaceMode, PodSandboxConfig } from '../runtime.ts';
+import type { ContainerConfig, NamespaceMode, PodSandboxConfig, PodSandboxStatus } from '../runtime.ts';
 import { readJsonFile, writeJsonFile } from './json-file.ts';
+
+const podCidrFile = 'pod-cidr.json';
 
 /** What is kept on disk, so that a later start knows what ran. */
 
@@ -14,6 +16,12 @@ export interface SandboxRecord {
   readonly ips: readonly string[];
   /** What it got, which is the machine's network if the launcher has no other, whatever `config` asked for. */
   readonly networkMode: NamespaceMode;
+}
+
+export function sandboxStatus(record: SandboxRecord): PodSandboxStatus {
+  const { id, config, createdWallMs, state, ips, networkMode } = record;
+  const { metadata, labels, annotations } = config;
+  return { id, metadata, state, createdWallMs, ips, networkMode, labels, annotations };
 }
 
 export type RecordedState =
@@ -74,6 +82,16 @@ export class Records {
       // As above.
       containers: read('containers') as ContainerRecord[],
     };
+  }
+
+  /** The range of the node's pods as it was last told; `undefined`: it never was. */
+  podCidr(): string | undefined {
+    const value = readJsonFile(path.join(this.#stateDir, podCidrFile));
+    return typeof value === 'string' ? value : undefined;
+  }
+
+  savePodCidr(podCidr: string): Promise<void> {
+    return this.#after(path.join(this.#stateDir, podCidrFile), (file) => writeJsonFile(file, podCidr));
   }
 
   saveSandbox(record: SandboxRecord): Promise<void> {

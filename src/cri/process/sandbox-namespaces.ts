@@ -2,6 +2,7 @@ import { StatusError, messageOf } from '../../base/status-error.ts';
 import type { PodAddress, PodNetwork } from './pod-network.ts';
 import { findTool } from './shell-tools.ts';
 
+const triesMax = 5; // another livelet may take the same address at the same time
 const preparedCount = 2; // namespaces with an address take some 5 ms to make: the next pods find theirs ready
 
 export interface SandboxNamespacesDeps {
@@ -61,8 +62,27 @@ export class SandboxNamespaces {
     }
   }
 
+  /** Why pods can have no address now; `undefined`: they can, or have none of their own anyway. */
+  networkProblem(): string | undefined {
+    return this.#network?.problem();
+  }
+
+  /** The range of addresses from now on. */
+  usePodCidr(podCidr: string): void {
+    if (this.#network?.use(podCidr) !== true) return;
+    for (const prepared of this.#prepared.splice(0)) {
+      prepared.then(
+        (namespaces) => this.#remove(namespaces),
+        () => {}, // there is nothing to be removed
+      );
+    }
+    this.#prepareMore();
+  }
+
   /** Resolves to the pod's addresses. */
   async open(sandboxId: string, shared: SharedNamespaces): Promise<readonly string[]> {
+    const problem = shared.hostNetwork ? undefined : this.networkProblem();
+    if (problem !== undefined) throw new StatusError('ServiceUnavailable', setupError(problem));
     const canTakePrepared = this.#network !== undefined && !shared.hostNetwork;
     const prepared = canTakePrepared ? this.#prepared.shift() : undefined;
     const namespaces = await (prepared ?? this.#make(shared.hostNetwork));
@@ -119,19 +139,27 @@ export class SandboxNamespaces {
     this.#prepared.push(made);
   }
 
-  async #make(hostNetwork: boolean): Promise<Namespaces> {
+  async #make(hostNetwork: boolean, tries = 1): Promise<Namespaces> {
     const address = hostNetwork ? undefined : this.#network?.take();
     const name = `n${this.#nameCount++}`;
     const words = address === undefined ? '' : ` ${address.ip} ${address.gateway} ${address.hostInterface}`;
     const status = await this.#deps.call(`net ${name}`, `c_net ${name}${words}`);
     const namespaces = { name, address };
     if (status === '0') return namespaces;
+    const text = this.#deps.errorText();
     if (status !== 'ended') this.#remove(namespaces);
-    throw new StatusError('InternalError', `failed to setup network for sandbox: ${this.#deps.errorText()}`);
+    if (tries < triesMax && address !== undefined && this.#network?.isTakenByAnother(address) === true) {
+      return await this.#make(hostNetwork, tries + 1);
+    }
+    throw new StatusError('InternalError', setupError(text));
   }
 
   #remove({ name, address }: Namespaces): void {
     this.#deps.send(`c_unnet ${name} ${address?.hostInterface ?? ''}`);
     if (address !== undefined) this.#network?.giveBack(address);
   }
+}
+
+function setupError(text: string): string {
+  return `failed to setup network for sandbox: ${text}`;
 }
