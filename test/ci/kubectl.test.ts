@@ -199,6 +199,40 @@ describe('kubectl', () => {
     assert.match(await reviewed(), /service account token has been invalidated/);
   });
 
+  test('an indexed Job: each pod knows its index, those that fail are told, every kubectl describes it', async () => {
+    const script = 'echo $(hostname) $JOB_COMPLETION_INDEX; exit $((JOB_COMPLETION_INDEX % 2))';
+    const template = {
+      metadata: { labels: { job: 'odd' } },
+      spec: {
+        restartPolicy: 'Never',
+        containers: [{ name: 'c', image: 'busybox:1.36', command: ['sh', '-c', script] }],
+      },
+    };
+    const limits = { completions: 4, parallelism: 2, backoffLimitPerIndex: 0 };
+    const job = {
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      metadata: { name: 'odd' },
+      spec: { completionMode: 'Indexed', ...limits, template },
+    };
+    await cluster.kubectl(['create', '-f', '-'], JSON.stringify(job));
+    const waited = await cluster.kubectl(['wait', '--for=condition=Failed', 'job/odd', '--timeout=60s']);
+    assert.equal(waited.stdout, 'job.batch/odd condition met\n', waited.stderr);
+    const { stdout: logs } = await cluster.kubectl(['logs', '-l', 'job=odd']);
+    assert.deepEqual(logs.trim().split('\n').sort(), ['odd-0 0', 'odd-1 1', 'odd-2 2', 'odd-3 3']);
+    const status = ['failedIndexes', 'completedIndexes', 'conditions[1].reason'];
+    const path = status.map((name) => `{.status.${name}} `).join('');
+    const { stdout } = await cluster.kubectl(['get', 'job', 'odd', '-o', `jsonpath=${path}`]);
+    assert.equal(stdout, '1,3 0,2 FailedIndexes ');
+    for (const version of versions) {
+      const described = await cluster.kubectl(['describe', 'job', 'odd'], undefined, version);
+      assert.match(described.stdout, /^Completed Indexes: +0,2$/m, version);
+    }
+    const ours = await cluster.livelet(['describe', 'job', 'odd']);
+    assert.match(ours.stdout, /^Completed Indexes: +0,2$/m);
+    await cluster.kubectl(['delete', 'job', 'odd']);
+  });
+
   test('our CLI prints what kubectl prints', async () => {
     const name = 'both';
     await cluster.livelet(['create', '-f', '-'], quiet(name));

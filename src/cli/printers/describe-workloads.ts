@@ -215,8 +215,20 @@ export function describeJob(job: Job, events: Events, context: DescribeContext):
   const { active = 0, ready, succeeded = 0, failed = 0 } = status ?? {};
   const readyText = ready === undefined ? '' : ` (${ready} Ready)`;
   writer.line(0, `Pods Statuses:\t${active} Active${readyText} / ${succeeded} Succeeded / ${failed} Failed`);
+  if (spec?.completionMode === 'Indexed') {
+    writer.line(0, `Completed Indexes:\t${cutIndexes(status?.completedIndexes ?? '')}`);
+  }
   describeTemplate(writer, spec?.template);
   return ending(writer, events);
+}
+
+const indexesLengthAbout = 50;
+
+/** At the first comma after so much. Upstream: `capIndexesListOrNone`. */
+function cutIndexes(indexes: string): string {
+  if (indexes === '') return '<none>';
+  const comma = indexes.indexOf(',', indexesLengthAbout);
+  return comma < 0 ? indexes : `${indexes.slice(0, comma + 1)}...`;
 }
 
 function durationText({ status }: Job): string | undefined {
