@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { StatusError } from '../base/status-error.ts';
 import type { TaskScope } from '../base/task-scope.ts';
 import type { Kubelet } from '../kubelet/kubelet.ts';
@@ -41,6 +42,7 @@ export function endingOf(
   return {
     async end(graceMs) {
       const { signal } = new AbortController();
+      setMaxListeners(0, signal); // one for each sandbox that is being stopped
       await kubelet.shutdown(graceMs, signal);
       if (!containersOutlive || !isTemporary) return;
       // Nobody will come back for what is left of them.
