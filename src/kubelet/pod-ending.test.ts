@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { resources } from '../api/resources.ts';
 import type { ContainerScript } from '../sim/container-script.ts';
 import { containerOf, startKubeletWorld } from '../../test/support/kubelet-world.ts';
 
@@ -48,6 +49,24 @@ test('a second delete shortens the grace period while the first one runs', async
   await world.clock.advance(3_500);
   assert.deepEqual(stops(world.noted.take()), ['stopContainer c 30000', 'stopContainer c 3000', 'stopPodSandbox p']);
   await assert.rejects(world.pod('p'), { reason: 'NotFound' });
+  await world.close();
+});
+
+test('a pod of which somebody else says that it has failed is ended, and its status shows it', async () => {
+  const world = await startKubeletWorld('given up', { scripts: { polite } });
+  await world.create('p', { containers: [containerOf('c', 'polite')] });
+  await world.clock.advance(1_000);
+  const body = { status: { phase: 'Failed' } };
+  const ref = { namespace: 'default', name: 'p', subresource: 'status' };
+  await world.client.patch(resources.pods, ref, { type: 'merge', body }, new AbortController().signal);
+  await world.clock.advance(1_000);
+  assert.deepEqual(world.sim.runningContainers(), []);
+  const { phase, conditions, containerStatuses } = (await world.pod('p')).status ?? {};
+  const ready = conditions?.find(({ type }) => type === 'Ready');
+  assert.deepEqual(
+    [phase, ready?.status, ready?.reason, containerStatuses?.[0]?.state?.terminated?.exitCode],
+    ['Failed', 'False', 'PodFailed', 0],
+  );
   await world.close();
 });
 

@@ -69,7 +69,8 @@ export class PodWorker {
     if (deletionTimestamp !== undefined) {
       const graceSeconds = Math.max(1, deletionGracePeriodSeconds ?? pod.spec?.terminationGracePeriodSeconds ?? 1);
       this.#apply({ kind: 'ending', ending: { cause: 'deleted', graceSeconds } });
-    } else if (this.#state.kind === 'waiting' && isTerminalPhase(pod.status?.phase)) {
+    } else if (isTerminalPhase(pod.status?.phase)) {
+      // Also by somebody else: a controller that took this node for lost, and did not come to delete the pod.
       this.#apply({ kind: 'ending', ending: { cause: 'finished', graceSeconds: undefined } });
     }
   }

@@ -6,6 +6,7 @@ import { noMetrics } from '../base/metrics.ts';
 import { StatusError } from '../base/status-error.ts';
 import { TaskScope } from '../base/task-scope.ts';
 import type { ApiClient } from '../client/api-client.ts';
+import { inProcessClient } from '../client/in-process-client.ts';
 import { applyJsonPatch } from '../host/json-patch.ts';
 import type { ProbeAttempt } from '../kubelet/probes/prober.ts';
 import type { ScriptRule, SimImage } from '../sim/container-script.ts';
@@ -19,8 +20,8 @@ import { tutorialImages, tutorialRules } from '../sim/tutorial-scripts.ts';
 import { VirtualClock } from '../sim/virtual-clock.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import type { Store } from '../store/store.ts';
-import { startControlPlane } from './control-plane.ts';
 import type { FailoverProfile } from './failover-profile.ts';
+import { SimulatedControlPlane } from './simulated-control-plane.ts';
 import { SimulatedNode } from './simulated-node.ts';
 import type { SimulatedNodeDeps } from './simulated-node.ts';
 
@@ -50,7 +51,7 @@ export interface SimulatedClusterOptions {
   readonly failover?: FailoverProfile;
   /** What nodes get the ranges of their pods from. Default: they get none, and have ranges all the same. */
   readonly clusterCidr?: string;
-  /** Default: a new one in memory. */
+  /** Asked at each start of the server for what it finds. Default: a new one in memory, which stays. */
   readonly store?: (clock: VirtualClock) => Store;
   /** What lies between a node and the server. Default: nothing. */
   readonly through?: (nodeName: string, server: HttpHandler, clock: VirtualClock) => HttpHandler;
@@ -72,6 +73,8 @@ export interface SimulatedCluster {
   readonly client: ApiClient;
   /** The API server itself. */
   readonly server: HttpHandler;
+  /** The process of the API server, the scheduler and the controllers. */
+  readonly control: SimulatedControlPlane;
   readonly network: SimNetwork;
   readonly nodes: readonly SimulatedNode[];
   /** Fails if there is no such node. */
@@ -101,7 +104,7 @@ export async function settled<T>(clock: VirtualClock, promise: Promise<T>): Prom
  */
 export async function startSimulatedCluster(seed: string, options: SimulatedClusterOptions): Promise<SimulatedCluster> {
   const log = options.log ?? noLog;
-  const { onFire, timersMax, controlThrough } = options;
+  const { onFire, timersMax } = options;
   const clock = new VirtualClock({
     epochMs: Date.UTC(2026, 0, 1),
     ...(timersMax === undefined ? {} : { timersMax }),
@@ -110,35 +113,12 @@ export async function startSimulatedCluster(seed: string, options: SimulatedClus
   const entropy = new SeededEntropy(seed);
   const scope = new TaskScope();
   const nodes = new Map<string, SimulatedNode>();
-  const starting = startControlPlane(
-    scope,
-    {
-      store: options.store?.(clock) ?? new MemoryStore(),
-      clock,
-      entropy,
-      log,
-      metrics: noMetrics,
-      jsonPatch: applyJsonPatch,
-      tokens: new SimTokenIssuer(seed),
-      async nodes(name, request, signal) {
-        const node = nodes.get(name);
-        if (node !== undefined) return await node.handle(request, signal);
-        throw new StatusError('ServiceUnavailable', `no way to the server of node ${name}`);
-      },
-    },
-    {
-      hostName: 'sim',
-      rootCaPem: 'the certificate of the cluster',
-      failover: options.failover ?? 'default',
-      ...(options.clusterCidr === undefined ? {} : { clusterCidr: options.clusterCidr }),
-      ...(controlThrough === undefined ? {} : { through: (server) => controlThrough(server, clock) }),
-    },
-  );
-  const plane = await settled(clock, starting);
+  const control = newControlPlane({ clock, entropy, log }, options, nodes, { seed, signal: scope.signal });
+  await settled(clock, control.start());
   const network = new SimNetwork(clock);
   for (const [index, spec] of options.nodes.entries()) {
     const own = options.nodes.length === 1 ? entropy : entropy.fork(`node ${spec.name}`);
-    const server = options.through?.(spec.name, plane.server.handle, clock) ?? plane.server.handle;
+    const server = options.through?.(spec.name, control.handle, clock) ?? control.handle;
     const node = newNode({ clock, entropy: own, log, network, server }, { ...spec, index }, options, scope.signal);
     nodes.set(spec.name, node);
     node.startKubelet();
@@ -148,8 +128,12 @@ export async function startSimulatedCluster(seed: string, options: SimulatedClus
     clock,
     entropy,
     scope,
-    client: plane.clientOf('kubernetes-admin', ['system:masters']),
-    server: plane.server.handle,
+    client: inProcessClient({
+      handle: control.handle,
+      user: { name: 'kubernetes-admin', groups: ['system:masters'] },
+    }),
+    server: control.handle,
+    control,
     network,
     nodes: [...nodes.values()],
     node(name) {
@@ -162,11 +146,44 @@ export async function startSimulatedCluster(seed: string, options: SimulatedClus
         node.heal();
         node.resume();
       }
-      await settled(clock, scope.close());
+      await settled(clock, Promise.all([scope.close(), control.close()]));
       const left = clock.pendingNames();
       if (left.length > 0) throw new Error(`timers left: ${left.join(', ')}`);
     },
   };
+}
+
+function newControlPlane(
+  { clock, entropy, log }: { readonly clock: VirtualClock; readonly entropy: SeededEntropy; readonly log: Log },
+  { store, controlThrough, failover, clusterCidr }: SimulatedClusterOptions,
+  nodes: ReadonlyMap<string, SimulatedNode>,
+  { seed, signal }: { readonly seed: string; readonly signal: AbortSignal },
+): SimulatedControlPlane {
+  const kept = new MemoryStore();
+  return new SimulatedControlPlane(
+    {
+      store: () => store?.(clock) ?? kept,
+      clock,
+      entropy,
+      log,
+      metrics: noMetrics,
+      jsonPatch: applyJsonPatch,
+      tokens: new SimTokenIssuer(seed),
+      async nodes(name, request, asking) {
+        const node = nodes.get(name);
+        if (node !== undefined) return await node.handle(request, asking);
+        throw new StatusError('ServiceUnavailable', `no way to the server of node ${name}`);
+      },
+    },
+    {
+      hostName: 'sim',
+      rootCaPem: 'the certificate of the cluster',
+      failover: failover ?? 'default',
+      ...(clusterCidr === undefined ? {} : { clusterCidr }),
+      ...(controlThrough === undefined ? {} : { through: (server) => controlThrough(server, clock) }),
+    },
+    signal,
+  );
 }
 
 function newNode(

@@ -7,6 +7,7 @@ import type { ProbeAttempt } from '../../src/kubelet/probes/prober.ts';
 /** What must hold at every moment of a run, whatever goes wrong. */
 export class LifeChecker {
   readonly #isOneClock: boolean;
+  readonly #mayBeLate: () => boolean;
   readonly #running: () => readonly RuntimeContainerStatus[];
   #lastRevision = 0;
   readonly #restarts = new Map<string, number>(); // by pod uid and container; the highest seen
@@ -18,10 +19,14 @@ export class LifeChecker {
   readonly #before = new Map<string, Pod>(); // by pod uid; as last seen
   readonly #attempts = new Set<string>(); // `CONTAINER_ID OUTCOME` of readiness probes
 
-  /** `isOneClock`: one kubelet with one clock says how pods are, so that times never go back. */
-  constructor(running: () => readonly RuntimeContainerStatus[], isOneClock = true) {
+  /**
+   * `isOneClock`: one kubelet with one clock says how pods are, so that times never go back. `mayBeLate`: a kubelet died a
+   * moment ago, and its last words may arrive after its successor's first.
+   */
+  constructor(running: () => readonly RuntimeContainerStatus[], isOneClock = true, mayBeLate = () => false) {
     this.#running = running;
     this.#isOneClock = isOneClock;
+    this.#mayBeLate = mayBeLate;
   }
 
   /** The pod with this uid was in the API, and is there no more. */
@@ -67,15 +72,26 @@ export class LifeChecker {
       this.#uidByName.set(name, uid);
       return;
     }
-    this.#gone.add(uid);
-    this.#before.delete(uid);
-    if (this.#uidByName.get(name) === uid) this.#uidByName.delete(name);
+    this.#leave(uid, name);
     if (this.#forced.has(uid)) return;
     const left = this.#running().filter(({ labels }) => labels[podLabels.podUid] === uid);
     invariant(
       left.length === 0,
       `${name}: left the API while ${left.map(({ metadata }) => metadata.name).join(' ')} ran`,
     );
+  }
+
+  /** It left the API while nobody looked, with whatever was said of it before. */
+  onMissed({ metadata }: Pod): void {
+    const { uid = '', name = '' } = metadata ?? {};
+    this.#forced.add(uid);
+    this.#leave(uid, name);
+  }
+
+  #leave(uid: string, name: string): void {
+    this.#gone.add(uid);
+    this.#before.delete(uid);
+    if (this.#uidByName.get(name) === uid) this.#uidByName.delete(name);
   }
 
   #checkCounts(uid: string, name: string, pod: Pod): void {
@@ -107,7 +123,7 @@ export class LifeChecker {
       const hasProbe = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])].some(
         (container) => container.name === name && container.readinessProbe !== undefined,
       );
-      if (!hasProbe || was.ready === ready || was.started !== true) continue;
+      if (!hasProbe || was.ready === ready || was.started !== true || this.#mayBeLate()) continue;
       const cause = ready ? 'success' : 'failure';
       const isCaused = this.#attempts.has(`${containerID} ${cause}`);
       invariant(isCaused, `${where} went from ready ${was.ready} to ${ready} without a ${cause} of its probe`);

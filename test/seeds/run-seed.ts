@@ -178,7 +178,8 @@ class Run {
 
   /** A failure of the node's tasks, if there is one. */
   check(): void {
-    const failure = this.#cluster.scope.failure ?? this.#cluster.machine.failure;
+    const { scope, control, machine } = this.#cluster;
+    const failure = scope.failure ?? control.failure ?? machine.failure;
     if (failure !== undefined) throw failure;
     const timers = this.#cluster.clock.pendingNames();
     invariant(timers.length <= timersMax, `timers pile up: ${timers.length}, the last ${timers.slice(-20).join(' ')}`);
@@ -250,7 +251,7 @@ function isTooLarge(pod: Pod, pods: readonly Pod[]): boolean {
 }
 
 /** By name; without what an item of a list need not say. */
-function sorted(pods: readonly Pod[]): readonly unknown[] {
+export function sorted(pods: readonly Pod[]): readonly unknown[] {
   const comparable = pods.map(({ metadata, spec, status }) => ({ metadata, spec, status }));
   return comparable.sort((a, b) => ((a.metadata?.name ?? '') < (b.metadata?.name ?? '') ? -1 : 1));
 }
@@ -275,7 +276,12 @@ function checkFits(pods: readonly Pod[]): void {
 }
 
 /** A cache over a connection that loses things; each object in it only gets newer. */
-function startInformer({ clock, entropy, scope, clientThrough }: SimCluster): ListWatchInformer<Pod> {
+export function startInformer({
+  clock,
+  entropy,
+  scope,
+  clientThrough,
+}: Pick<SimCluster, 'clock' | 'entropy' | 'scope' | 'clientThrough'>): ListWatchInformer<Pod> {
   const client = clientThrough('informer');
   const informer = new ListWatchInformer<Pod>({
     client,

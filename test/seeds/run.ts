@@ -10,6 +10,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { simVerbs } from '../../src/sim/sim-runtime.ts';
+import { features } from './clusters/cluster-run.ts';
 import type { SeedRun, SeedVerdict } from './seed-worker.ts';
 
 const seedSecondsMax = 180; // of real time; most take one or two
@@ -37,6 +38,7 @@ const sites = [
   ...['kubelet', 'informer', 'control'].flatMap((client) =>
     ['lostRequest', 'duplicated', 'lostReply', 'expired', 'slow', 'watchBreaks'].map((what) => `api.${client}.${what}`),
   ),
+  ...features.map((name) => `feature.${name}`), // of clusters
 ];
 
 /** Runs seeds in a process of its own, so that one that spins without an end can be ended. */

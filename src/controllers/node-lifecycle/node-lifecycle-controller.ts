@@ -14,7 +14,7 @@ import { EvictionZone } from './eviction-zone.ts';
 import type { EvictionRates } from './eviction-zone.ts';
 import { conditionOf, heardOf, isReadyNode, silencedConditions } from './node-health.ts';
 import type { NodeHealth } from './node-health.ts';
-import { currentEvictionTaint, evictionTaintOf, withEvictionTaint, withNoScheduleTaints } from './node-taints.ts';
+import { currentEvictionTaint, evictionTaintOf, withEvictionTaint, withTaintsOfConditions } from './node-taints.ts';
 import { zoneOf, zoneStateOf } from './zone-state.ts';
 
 /** How soon a silent node counts as lost. */
@@ -114,7 +114,7 @@ class NodeLifecycle {
   readonly noScheduleTaints: Reconciler<string> = {
     name: 'nodeTaints',
     reconcile: async (nodeName, signal) => {
-      await this.#changeTaints(nodeName, withNoScheduleTaints, signal);
+      await this.#changeTaints(nodeName, withTaintsOfConditions, signal);
       return { kind: 'settled' };
     },
   };

@@ -12,6 +12,7 @@ import { startPodGc } from '../pod-gc/pod-gc-controller.ts';
 import { startTaintEviction } from '../taint-eviction/taint-eviction-controller.ts';
 import { nodeLifecycleDefaults, startNodeLifecycle } from './node-lifecycle-controller.ts';
 import type { NodeLifecycleOptions } from './node-lifecycle-controller.ts';
+import { withTaintsOfConditions } from './node-taints.ts';
 
 const never = new AbortController().signal;
 
@@ -251,4 +252,16 @@ test('a cordoned node is tainted, and a pod of a node that is gone is ended afte
   await clock.advance(21_000);
   assert.equal(await world.pod('web'), undefined);
   await world.close();
+});
+
+test('a node that is Ready again loses the taint that keeps pods away and the one that ends them in one write', () => {
+  const unreachable = { key: 'node.kubernetes.io/unreachable', timeAdded: '2026-01-01T00:00:00Z' };
+  const taints = ['NoSchedule', 'NoExecute'].map((effect) => ({ ...unreachable, effect }));
+  const own = { key: 'own', effect: 'NoExecute' };
+  const node = (status: string): Node => ({
+    spec: { taints: [own, ...taints] },
+    status: { conditions: [{ type: 'Ready', status }] },
+  });
+  assert.deepEqual(withTaintsOfConditions(node('True'), '2026-01-01T00:01:00Z'), [own]);
+  assert.equal(withTaintsOfConditions(node('Unknown'), '2026-01-01T00:01:00Z'), undefined);
 });

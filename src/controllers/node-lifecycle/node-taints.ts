@@ -18,7 +18,7 @@ const unschedulableTaint = 'node.kubernetes.io/unschedulable';
 const ownKeys: ReadonlySet<string> = new Set([...taintByCondition.map(([, , key]) => key), unschedulableTaint]);
 
 /** All taints with those of effect NoSchedule as the conditions want them; `undefined`: they are so. */
-export function withNoScheduleTaints(node: Node, now: string): readonly Taint[] | undefined {
+function withNoScheduleTaints(node: Node, now: string): readonly Taint[] | undefined {
   const wanted = taintByCondition
     .filter(([type, status]) => conditionOf(node, type)?.status === status)
     .map(([, , key]) => key);
@@ -47,6 +47,16 @@ export function evictionTaintOf(node: Node): string | undefined {
 /** The key of the NoExecute taint of ours that the node has, if any. */
 export function currentEvictionTaint(node: Node): string | undefined {
   return node.spec?.taints?.find(isEvictionTaint)?.key;
+}
+
+/**
+ * The same, and a node that is Ready loses its NoExecute taint in the same write: between the two the scheduler would
+ * put pods there that do not stay, one after the other, as they tolerate that taint, if only for 0 s.
+ */
+export function withTaintsOfConditions(node: Node, now: string): readonly Taint[] | undefined {
+  const taints = withNoScheduleTaints(node, now);
+  if (taints === undefined || evictionTaintOf(node) !== undefined) return taints;
+  return withEvictionTaint({ ...node, spec: { ...node.spec, taints: [...taints] } }, undefined, now) ?? taints;
 }
 
 /** All taints with exactly this one of ours with effect NoExecute (`undefined`: none); `undefined`: it is so. */

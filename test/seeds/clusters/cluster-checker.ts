@@ -1,5 +1,4 @@
-import type { Pod } from '../../../src/api/gen/types.ts';
-import type { KubernetesObject } from '../../../src/api/resources.ts';
+import type { Node, Pod } from '../../../src/api/gen/types.ts';
 import { quantityMilliValue, quantityOf } from '../../../src/api/quantity.ts';
 import { invariant } from '../../../src/base/status-error.ts';
 import { podLabels } from '../../../src/cri/runtime.ts';
@@ -10,6 +9,8 @@ const strayMsMax = 240_000;
 /** A binding may cross the end of its node. */
 const bindingMsMax = 10_000;
 const nodeCpuMilli = 2_000;
+/** The longest back-off of the scheduler, a preemption on its way, and a slow store. */
+const idleRoomMsMax = 60_000;
 
 /** What holds between the nodes of a cluster at every moment, whatever goes wrong. */
 export class ClusterChecker {
@@ -19,6 +20,9 @@ export class ClusterChecker {
   readonly #pods = new Map<string, Pod>(); // by uid, as the API has them
   readonly #goneMs = new Map<string, number>(); // by pod uid
   readonly #nodes = new Map<string, number | undefined>(); // by name: when it left the API
+  readonly #open = new Set<string>(); // names of nodes that take pods
+  readonly #roomMs = new Map<string, number>(); // by pod uid: since when there has been room for it, and it waits
+  #mayLose = false; // the scheduler may be late to know what is
   /** Bindings to nodes of which the watch has not told yet: nodes and pods come by two watches. */
   readonly #unknown = new Map<string, string>();
   readonly #reachedMs = new Map<string, number>(); // by node name: since when its kubelet works and reaches the server
@@ -31,8 +35,11 @@ export class ClusterChecker {
     return [...this.#pods.values()];
   }
 
-  onNode(type: 'ADDED' | 'MODIFIED' | 'DELETED', { metadata }: KubernetesObject): void {
-    this.#nodes.set(metadata?.name ?? '', type === 'DELETED' ? this.#nowMs() : undefined);
+  onNode(type: 'ADDED' | 'MODIFIED' | 'DELETED', node: Node): void {
+    const name = node.metadata?.name ?? '';
+    this.#nodes.set(name, type === 'DELETED' ? this.#nowMs() : undefined);
+    if (type !== 'DELETED' && takesPods(node)) this.#open.add(name);
+    else this.#open.delete(name);
   }
 
   onPod(type: 'ADDED' | 'MODIFIED' | 'DELETED', pod: Pod): void {
@@ -54,13 +61,17 @@ export class ClusterChecker {
   #checkBinding(name: string, nodeName: string): void {
     if (!this.#nodes.has(nodeName)) this.#unknown.set(name, nodeName);
     const goneMs = this.#nodes.get(nodeName);
-    const isLate = goneMs !== undefined && this.#nowMs() - goneMs > bindingMsMax;
+    const isLate = !this.#mayLose && goneMs !== undefined && this.#nowMs() - goneMs > bindingMsMax;
     invariant(!isLate, `${name} was bound to ${nodeName}, which is gone`);
   }
 
-  /** Between two timers. `isReached`: its kubelet works, and nothing lies between it and the server. */
-  check(nodes: readonly SimulatedNode[], isReached: (node: SimulatedNode) => boolean): void {
+  /**
+   * Between two timers. `isReached`: its kubelet works, and nothing lies between it and the server. `mayLose`: the
+   * scheduler may not learn what is, or cannot say what it wants.
+   */
+  check(nodes: readonly SimulatedNode[], isReached: (node: SimulatedNode) => boolean, mayLose: boolean): void {
     const nowMs = this.#nowMs();
+    this.#mayLose = mayLose;
     for (const [name, nodeName] of this.#unknown) {
       invariant(this.#nodes.has(nodeName), `${name} was bound to ${nodeName}, which never was`);
     }
@@ -78,21 +89,44 @@ export class ClusterChecker {
       }
     }
     this.#checkRoom();
+    if (mayLose) this.#roomMs.clear();
+    else this.#checkIdle(nowMs);
   }
 
+  /** The requests of what is on each node. */
   #checkRoom(): void {
-    const used = new Map<string, number>();
-    for (const { spec, status } of this.#pods.values()) {
-      const nodeName = spec?.nodeName;
-      if (nodeName === undefined || status?.phase === 'Succeeded' || status?.phase === 'Failed') continue;
-      const milli = (spec?.containers ?? []).reduce(
-        (sum, { resources }) => sum + quantityMilliValue(quantityOf(resources?.requests?.['cpu'])),
-        0,
-      );
-      const total = (used.get(nodeName) ?? 0) + milli;
+    for (const [nodeName, total] of this.#usedMilli(({ spec }) => spec?.nodeName)) {
       invariant(total <= nodeCpuMilli, `pods ask for ${total} milli-CPUs of ${nodeName}`);
-      used.set(nodeName, total);
     }
+  }
+
+  /** No pod waits for long while a node has room for it. Room that others wait for on a node of theirs is taken. */
+  #checkIdle(nowMs: number): void {
+    const used = this.#usedMilli(({ spec, status }) => spec?.nodeName ?? status?.nominatedNodeName);
+    const mostFree = Math.max(0, ...[...this.#open].map((name) => nodeCpuMilli - (used.get(name) ?? 0)));
+    for (const [uid, { metadata, spec, status }] of this.#pods) {
+      const isWaiting = spec?.nodeName === undefined && metadata?.deletionTimestamp === undefined;
+      const mayGoAnywhere = spec?.affinity === undefined && (status?.nominatedNodeName ?? '') === '';
+      if (!isWaiting || !mayGoAnywhere || cpuMilliOf(spec) > mostFree) {
+        this.#roomMs.delete(uid);
+        continue;
+      }
+      const sinceMs = this.#roomMs.get(uid) ?? nowMs;
+      this.#roomMs.set(uid, sinceMs);
+      invariant(nowMs - sinceMs <= idleRoomMsMax, `${metadata?.name} waits though a node has ${mostFree} milli-CPUs`);
+    }
+    for (const uid of this.#roomMs.keys()) if (!this.#pods.has(uid)) this.#roomMs.delete(uid);
+  }
+
+  #usedMilli(nodeOf: (pod: Pod) => string | undefined): ReadonlyMap<string, number> {
+    const used = new Map<string, number>();
+    for (const pod of this.#pods.values()) {
+      const nodeName = nodeOf(pod);
+      const { phase } = pod.status ?? {};
+      if (nodeName === undefined || phase === 'Succeeded' || phase === 'Failed') continue;
+      used.set(nodeName, (used.get(nodeName) ?? 0) + cpuMilliOf(pod.spec));
+    }
+    return used;
   }
 
   /** Those that count for what controls them: not on their way out, not ended. */
@@ -105,4 +139,17 @@ export class ClusterChecker {
         status?.phase !== 'Failed',
     );
   }
+}
+
+function cpuMilliOf(spec: Pod['spec']): number {
+  return (spec?.containers ?? []).reduce(
+    (sum, { resources }) => sum + quantityMilliValue(quantityOf(resources?.requests?.['cpu'])),
+    0,
+  );
+}
+
+function takesPods({ metadata, spec, status }: Node): boolean {
+  const isReady = status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True');
+  const { taints = [], unschedulable = false } = spec ?? {};
+  return isReady === true && taints.length === 0 && !unschedulable && metadata?.deletionTimestamp === undefined;
 }
