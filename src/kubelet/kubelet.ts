@@ -456,7 +456,7 @@ export class Kubelet {
       } finally {
         this.#workers.delete(podUid);
         this.#onWorkerState();
-        if (!signal.aborted) this.#statics.onEnded(pod);
+        if (!signal.aborted) this.#statics.onEnded(worker.pod); // not `pod`, which would be kept so long
       }
     });
   }
@@ -526,10 +526,10 @@ export class Kubelet {
 
   /** Wakes the pods of which something happened that no event told, and whoever looks after the rest. */
   #onView(view: RuntimeView): void {
+    const sandboxes = byPodUid(view.sandboxes);
+    const containers = byPodUid(view.containers);
     for (const [podUid, worker] of this.#workers) {
-      const isOwn = ({ labels }: { readonly labels: Readonly<Record<string, string>> }): boolean =>
-        labels[podLabels.podUid] === podUid;
-      worker.onRelist({ sandboxes: view.sandboxes.filter(isOwn), containers: view.containers.filter(isOwn) });
+      worker.onRelist({ sandboxes: sandboxes.get(podUid) ?? [], containers: containers.get(podUid) ?? [] });
     }
     this.#houseAlarm.ring();
   }
@@ -553,6 +553,19 @@ export class Kubelet {
       await this.#houseAlarm.wait(undefined, signal);
     }
   }
+}
+
+function byPodUid<T extends { readonly labels: Readonly<Record<string, string>> }>(
+  items: readonly T[],
+): ReadonlyMap<string, readonly T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const podUid = item.labels[podLabels.podUid] ?? '';
+    const group = groups.get(podUid);
+    if (group === undefined) groups.set(podUid, [item]);
+    else group.push(item);
+  }
+  return groups;
 }
 
 interface Running {

@@ -126,6 +126,7 @@ export class StatusWriter {
       for (;;) {
         await this.#deps.clock.sleep(reconcileMs, 'kubelet.status.reconcile', scope.signal);
         for (const [uid, entry] of this.#entries) if (this.#stepOf(entry).kind !== 'nothing') queue.add(uid);
+        for (const [uid, entry] of this.#entries) this.#dropCopies(uid, entry);
       }
     } catch (error) {
       if (!scope.signal.aborted) throw error;
@@ -190,6 +191,15 @@ export class StatusWriter {
   #amendEntry(uid: string, change: Partial<Entry>): void {
     const entry = this.#entries.get(uid);
     if (entry !== undefined) this.#entries.set(uid, { ...entry, ...change });
+  }
+
+  /** Once the informer has what is held, older copies of the pod need not be kept beside its own. */
+  #dropCopies(uid: string, entry: Entry): void {
+    const known = this.#deps.podOf(entry.pod);
+    if (known === undefined || newerOf(known, entry.answered) !== known) return;
+    const pod = podUidOf(known) === uid ? known : entry.pod;
+    if (pod === entry.pod && entry.answered === undefined) return;
+    this.#entries.set(uid, { ...entry, pod, answered: undefined });
   }
 
   #stepOf(entry: Entry): WriteStep {

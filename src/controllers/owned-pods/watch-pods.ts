@@ -20,6 +20,8 @@ export interface PodChangeHandler {
   gone(ownerKey: string, podUid: string): void;
   /** Something may have to be done for this owner, also after each of the two above. */
   changed(ownerKey: string, pod: Pod): void;
+  /** Whether a controller has to look at this change of its pod, which is still there. Absent: at every one. */
+  isNews?(previous: Pod, current: Pod): boolean;
 }
 
 /** Tells whom each change of a pod is about: its controller, or, if it has none, every owner that may adopt it. */
@@ -73,6 +75,7 @@ function podChanged<T extends KubernetesObject>(
   const before = ownerKeyOf(owners, previous);
   const key = ownerKeyOf(owners, current);
   if (before !== undefined && before !== key) handler.changed(before, current);
+  if (before !== undefined && before === key && handler.isNews?.(previous, current) === false) return undefined;
   if (key !== undefined) return handler.changed(key, current);
   if (controllerOf(current) !== undefined) return;
   const isNews = before !== undefined || !sameValue(previous.metadata?.labels, current.metadata?.labels);

@@ -1,6 +1,7 @@
 import type { Pod, ReplicaSetStatus } from '../../api/gen/types.ts';
 import { selectorText } from '../../api/label-selector.ts';
 import { resources } from '../../api/resources.ts';
+import { sameValue } from '../../api/validation/same-value.ts';
 import type { Outcome, Reconciler } from '../../base/run-reconciler.ts';
 import { StatusError, hasReason } from '../../base/status-error.ts';
 import type { TaskScope } from '../../base/task-scope.ts';
@@ -16,7 +17,7 @@ import { Expectations } from '../owned-pods/expectations.ts';
 import { changePods, uidOf } from '../owned-pods/pod-batches.ts';
 import { podFromTemplate } from '../owned-pods/pod-control.ts';
 import type { PodControl } from '../owned-pods/pod-control.ts';
-import { isPodActive } from '../owned-pods/pod-readiness.ts';
+import { isPodActive, isPodReady, readySinceWallMs } from '../owned-pods/pod-readiness.ts';
 import { watchPods } from '../owned-pods/watch-pods.ts';
 import { startWorkers } from '../run-controller.ts';
 import type { ControllerDeps } from '../run-controller.ts';
@@ -61,6 +62,7 @@ export function startReplication<T extends Replicated>(
       created: (key) => expectations.creationSeen(key),
       gone: (key, uid) => expectations.deletionSeen(key, uid),
       changed: (key) => queue.add(key),
+      isNews: isWorthCounting,
     },
   );
   scope.start((signal) => events.run(signal));
@@ -181,6 +183,16 @@ class Replication<T extends Replicated> implements Reconciler<string> {
       await this.#deps.client.update<T>(type, ref, { ...fresh, status }, signal);
     }
   }
+}
+
+/** Whether it may change what is claimed or counted: a pod changes some four times before it is Ready. */
+function isWorthCounting(previous: Pod, current: Pod): boolean {
+  return (
+    isPodActive(previous) !== isPodActive(current) ||
+    isPodReady(previous) !== isPodReady(current) ||
+    readySinceWallMs(previous) !== readySinceWallMs(current) ||
+    !sameValue(previous.metadata?.labels, current.metadata?.labels)
+  );
 }
 
 function uidsOf(pods: readonly Pod[]): ReadonlySet<string> {
