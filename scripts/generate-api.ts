@@ -28,6 +28,7 @@ const roots: Readonly<Record<string, string>> = {
   V1Eviction: 'Eviction',
   V1PodTemplate: 'PodTemplate',
   V1PriorityClass: 'PriorityClass',
+  V1PodDisruptionBudget: 'PodDisruptionBudget',
   V1RuntimeClass: 'RuntimeClass',
   V1CertificateSigningRequest: 'CertificateSigningRequest',
   V1ConfigMap: 'ConfigMap',
@@ -230,6 +231,7 @@ function renderGoFact(model: string, field: Field): string {
   else if (fact.tag !== '-') text += `, tag: ${fact.tag}`;
   const [strategy = '', mergeKey] = fact.patch.split(':');
   if (strategy.split(',').includes('merge')) text += ', merge: true';
+  if (strategy.split(',').includes('replace')) text += ', replace: true';
   if (mergeKey !== undefined) text += `, mergeKey: '${mergeKey}'`;
   if (strategy.split(',').includes('retainKeys')) text += ', retainKeys: true';
   return text;

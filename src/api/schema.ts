@@ -40,6 +40,8 @@ export interface FieldSchema {
   /** Strategic merge: a list is merged (by `mergeKey`, or as a set of primitives). */
   readonly merge?: true;
   readonly mergeKey?: string;
+  /** Strategic merge: an object is replaced as a whole, where others are merged. */
+  readonly replace?: true;
   /** Strategic merge: obeys `$retainKeys`. */
   readonly retainKeys?: true;
 }

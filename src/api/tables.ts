@@ -14,6 +14,7 @@ import type {
   Node,
   ObjectReference,
   Pod,
+  PodDisruptionBudget,
   PodTemplate,
   PriorityClass,
   RuntimeClass,
@@ -474,6 +475,23 @@ const serviceAccounts = printer<ServiceAccount>(
   (account, nowWallMs) => [nameOf(account), account.secrets?.length ?? 0, objectAge(account, nowWallMs)],
 );
 
+const disruptionBudgets = printer<PodDisruptionBudget>(
+  [
+    nameColumn,
+    column('Min Available', 'How many of its pods stay at least'),
+    column('Max Unavailable', 'How many of its pods may be missing'),
+    numberColumn('Allowed Disruptions', 'How many of its pods may be evicted now'),
+    ageColumn,
+  ],
+  (budget, nowWallMs) => [
+    nameOf(budget),
+    String(budget.spec?.minAvailable ?? 'N/A'),
+    String(budget.spec?.maxUnavailable ?? 'N/A'),
+    budget.status?.disruptionsAllowed ?? 0,
+    objectAge(budget, nowWallMs),
+  ],
+);
+
 const priorityClasses = printer<PriorityClass>(
   [
     nameColumn,
@@ -542,6 +560,7 @@ const printerByModel: ReadonlyMap<string, Printer> = new Map([
   ['ConfigMap', configMaps],
   ['Secret', secrets],
   ['ServiceAccount', serviceAccounts],
+  ['PodDisruptionBudget', disruptionBudgets],
   ['PriorityClass', priorityClasses],
   ['RuntimeClass', runtimeClasses],
   ['CertificateSigningRequest', signingRequests],

@@ -163,7 +163,11 @@ function valueSchema(type: string, dialect: SchemaDialect): JsonSchema {
 
 /** From these kubectl computes its patches; so they must agree with how the server merges. */
 function patchHints(field: FieldSchema): JsonSchema {
-  const strategies = [...(field.merge === true ? ['merge'] : []), ...(field.retainKeys === true ? ['retainKeys'] : [])];
+  const strategies = [
+    ...(field.merge === true ? ['merge'] : []),
+    ...(field.replace === true ? ['replace'] : []),
+    ...(field.retainKeys === true ? ['retainKeys'] : []),
+  ];
   return {
     ...(strategies.length === 0 ? {} : { 'x-kubernetes-patch-strategy': strategies.join(',') }),
     ...(field.mergeKey === undefined ? {} : { 'x-kubernetes-patch-merge-key': field.mergeKey }),

@@ -429,7 +429,8 @@ export class ResourceRequests {
     matchEviction(eviction, route.name);
     const deleting = parseDeleting(new URLSearchParams(), eviction.deleteOptions);
     const pods = this.#deps.servedOf(resources.pods);
-    await evictPod(this.#deps, pods, route, { ...deleting, dryRun: dryRun || deleting.dryRun }, signal);
+    const budgets = this.#deps.servedOf(resources.poddisruptionbudgets).registry;
+    await evictPod({ ...this.#deps, pods, budgets }, route, { ...deleting, dryRun: dryRun || deleting.dryRun }, signal);
     return jsonResponse(201, JSON.stringify({ ...successStatus(), code: 201 }));
   }
 

@@ -74,6 +74,7 @@ const storageVersionHashes: Readonly<Record<string, string>> = {
   namespaces: 'Q3oi5N2YM8M=',
   nodes: 'XwShjMxG9Fs=',
   pods: 'xPOwRZ+Yhw8=',
+  poddisruptionbudgets: 'EVWiDmWqyJw=',
   podtemplates: 'LIXB2x4IFpk=',
   priorityclasses: '1QwjyaZjj3Y=',
   replicasets: 'P1RzHs8/mWQ=',

@@ -264,6 +264,7 @@ export function prepareApproval(next: Draft<FullObject>, current: FullObject): v
   if (status?.certificate !== undefined) request.status.certificate = status.certificate;
 }
 
+const noDisruptions = { disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 };
 const leases: Strategy = { ...plain, createsOnUpdate: true, needsRevision: true };
 const events: Strategy = {
   ...plain,
@@ -286,6 +287,7 @@ const strategyByResource: ReadonlyMap<string, Strategy> = new Map([
   [resources.events.resource, events],
   [resources.serviceaccounts.resource, serviceAccounts],
   [resources.certificatesigningrequests.resource, signingRequests],
+  [resources.poddisruptionbudgets.resource, withGeneration(noDisruptions)],
 ]);
 
 /** `evictionSeconds`: as in `admitPod`. */

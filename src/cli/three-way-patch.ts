@@ -53,7 +53,7 @@ function patchField(
   wanted: unknown,
   now: unknown,
 ): JsonMap {
-  if (isMap(wanted) && isMap(now)) {
+  if (isMap(wanted) && isMap(now) && field?.replace !== true) {
     const changes = patchMap(inner, isMap(before) ? before : {}, wanted, now);
     if (Object.keys(changes).length === 0) return {};
     return { [name]: field?.retainKeys === true ? { ...changes, $retainKeys: Object.keys(wanted).sort() } : changes };

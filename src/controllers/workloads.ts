@@ -4,6 +4,7 @@ import type { TaskScope } from '../base/task-scope.ts';
 import type { Informer } from '../client/informer.ts';
 import { startDaemonSets } from './daemon-set/daemon-set-controller.ts';
 import { startDeployments } from './deployment/deployment-controller.ts';
+import { startDisruption } from './disruption/disruption-controller.ts';
 import { collectedTypes, startGarbageCollector } from './garbage-collector/garbage-collector.ts';
 import { startJobs } from './job/job-controller.ts';
 import { ByController } from './owned-pods/by-controller.ts';
@@ -12,7 +13,7 @@ import { startReplication } from './replication/replication-controller.ts';
 import type { ControllerDeps } from './run-controller.ts';
 import type { SharedInformers } from './shared-informers.ts';
 
-/** Starts what makes pods, and what takes away that which has lost its owner. */
+/** Starts what makes pods, counts how many may be missing, and takes away that which has lost its owner. */
 export function startWorkloads(
   scope: TaskScope,
   deps: ControllerDeps & { readonly pods: Informer<Pod>; readonly shared: SharedInformers },
@@ -44,6 +45,8 @@ export function startWorkloads(
     revisionsByController: new ByController(revisions),
     nodes: shared.of(resources.nodes),
   });
+  const budgets = shared.of(resources.poddisruptionbudgets);
+  startDisruption(scope, { ...deps, budgets, replicationControllers: controllers, replicaSets, deployments });
   const informers = collectedTypes.map((type) => ({ type, informer: shared.of(type) }));
   startGarbageCollector(scope, { ...deps, informers });
 }

@@ -1,4 +1,4 @@
-import type { Node } from '../api/gen/types.ts';
+import type { Node, PodDisruptionBudget } from '../api/gen/types.ts';
 import { invariant } from '../base/status-error.ts';
 import { termMatches } from './affinity-terms.ts';
 import type { AffinityTerm, SelectablePod, WeightedTerm } from './affinity-terms.ts';
@@ -85,6 +85,13 @@ export class ClusterView {
   readonly #scoredTerms = new Map<string, TermUse>(); // preferred, and required affinity, of placed pods
   readonly #priorities = new Map<number, number>(); // how many placed pods have each
   readonly #namespaceLabels = new Map<string, Readonly<Record<string, string>>>();
+  /** As they are now: how many pods of whom may be ended. */
+  readonly budgets: () => readonly PodDisruptionBudget[];
+
+  /** Default: no budget limits whom a pod may preempt. */
+  constructor(budgets: () => readonly PodDisruptionBudget[] = () => []) {
+    this.budgets = budgets;
+  }
 
   /** Those that exist. */
   get nodes(): readonly NodeView[] {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Pod, PodSpec } from '../api/gen/types.ts';
+import type { Pod, PodDisruptionBudget, PodSpec } from '../api/gen/types.ts';
 import { SeededEntropy } from '../sim/seeded-entropy.ts';
 import { answer, asking, clusterOf, nodeOf, placementOf, podOf } from '../../test/support/scheduling-world.ts';
 import type { ClusterView } from './cluster-view.ts';
@@ -43,6 +43,29 @@ test('as few as possible must go, and the least important first', () => {
   assert.equal(victimsOf(wanting('2', 9), cluster), 'n: high low-small low-large');
   assert.equal(cluster.nodes[0]?.pods.size, 3); // nothing has changed
   assert.equal(cluster.nodes[0]?.load.cpuMilli, 2_000);
+});
+
+test('pods that their budgets would keep go last, and a node where none must go comes first', () => {
+  const budget: PodDisruptionBudget = {
+    metadata: { namespace: 'd', name: 'b' },
+    spec: { selector: { matchLabels: { app: 'kept' } } },
+    status: { disruptionsAllowed: 1, currentHealthy: 3, desiredHealthy: 2, expectedPods: 3 },
+  };
+  const kept = (name: string, priority: number, cpu: string): Pod => {
+    const pod = runner(name, priority, cpu);
+    return { ...pod, metadata: { ...pod.metadata, labels: { app: 'kept' } } };
+  };
+  const placed: [string, Pod][] = [
+    ['n', kept('kept-1', 1, '500m')],
+    ['n', kept('kept-2', 1, '500m')],
+    ['n', runner('free', 3, '1')],
+  ];
+  const cluster = clusterOf([nodeOf('n')], placed, [budget]);
+  assert.equal(victimsOf(wanting('500m', 9), cluster), 'n: kept-1'); // one may go
+  assert.equal(victimsOf(wanting('1', 9), cluster), 'n: free');
+  assert.equal(victimsOf(wanting('1500m', 9), cluster), 'n: free kept-1');
+  const two = clusterOf([nodeOf('n'), nodeOf('m')], [...placed, ['m', runner('other', 5, '2')]], [budget]);
+  assert.equal(victimsOf(wanting('2', 9), two), 'm: other');
 });
 
 test('the text of a pod that makes room says only why it does not fit now', () => {

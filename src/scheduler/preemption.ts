@@ -1,4 +1,6 @@
-/** Whether a pod may end others for its sake, and which. Upstream: `DefaultPreemption`. No disruption budgets. */
+/** Whether a pod may end others for its sake, and which. Upstream: `DefaultPreemption`. */
+import { isBudgetOf } from '../api/disruption-budget.ts';
+import type { PodDisruptionBudget } from '../api/gen/types.ts';
 import type { Entropy } from '../base/entropy.ts';
 import type { ClusterView, NodeView } from './cluster-view.ts';
 import { countReason, histogram, unfitText } from './failure-text.ts';
@@ -18,6 +20,8 @@ interface Candidate {
   readonly node: NodeView;
   /** The most important first. */
   readonly victims: readonly PodNeeds[];
+  /** How many of them their disruption budgets would not let go. */
+  readonly violations: number;
 }
 
 /** Looks for the node where the least harm is done. `rejections`: why each node that was looked at cannot take it. */
@@ -36,11 +40,16 @@ export function preemptionFor(
   const reasons = new Map<string, number>();
   const candidates: Candidate[] = [];
   const hasLower = cluster.hasPodBelow(needs.priority);
-  for (let index = 0; index < nodes.length && candidates.length < candidatesMax; index++) {
+  const budgets = cluster.budgets();
+  let isHarmless = false; // one was found that violates no budget
+  for (let index = 0; index < nodes.length && !(isHarmless && candidates.length >= candidatesMax); index++) {
     const node = nodes[(offset + index) % nodes.length];
     if (node === undefined) continue;
-    const result = hasLower ? victimsOn(node, trial, cluster) : noVictims;
-    if (result.victims !== undefined) candidates.push({ node, victims: result.victims });
+    const result = hasLower ? victimsOn(node, trial, cluster, budgets) : noVictims;
+    if (result.victims !== undefined) {
+      candidates.push({ node, victims: result.victims, violations: result.violations });
+      if (result.violations === 0) isHarmless = true;
+    }
     for (const reason of result.reasons) countReason(reasons, reason);
   }
   const best = leastHarm(candidates);
@@ -67,13 +76,21 @@ function ineligibleBecause(
 }
 
 type Search =
-  | { readonly victims: readonly PodNeeds[]; readonly reasons: readonly [] }
+  | { readonly victims: readonly PodNeeds[]; readonly violations: number; readonly reasons: readonly [] }
   | { readonly victims: undefined; readonly reasons: readonly string[] };
 
 const noVictims: Search = { victims: undefined, reasons: ['No preemption victims found for incoming pod'] };
 
-/** The fewest and least important pods that must go. Takes them away from the view to see, and puts them back. */
-function victimsOn(node: NodeView, trial: Trial, cluster: ClusterView): Search {
+/**
+ * The fewest and least important pods that must go, as few as may be of those that their budgets would keep. Takes them
+ * away from the view to see, and puts them back.
+ */
+function victimsOn(
+  node: NodeView,
+  trial: Trial,
+  cluster: ClusterView,
+  budgets: readonly PodDisruptionBudget[],
+): Search {
   const { needs } = trial;
   const { name } = node.facts;
   const lower = [...node.pods.values()].filter((pod) => pod.priority < needs.priority);
@@ -91,14 +108,47 @@ function victimsOn(node: NodeView, trial: Trial, cluster: ClusterView): Search {
   for (const pod of lower) move(pod, 'away');
   const rejection = rejectionNow();
   const victims: PodNeeds[] = [];
-  for (const pod of lower.sort(byImportance)) {
+  let violations = 0;
+  const { kept, free } = byBudget(lower.sort(byImportance), budgets);
+  for (const pod of [...kept, ...free]) {
     move(pod, 'back');
     if (rejection !== undefined || rejectionNow() === undefined) continue;
     move(pod, 'away');
     victims.push(pod);
+    if (kept.includes(pod)) violations += 1;
   }
   for (const pod of victims) cluster.place(pod, name);
-  return rejection === undefined ? { victims, reasons: [] } : { victims: undefined, reasons: rejection.reasons };
+  if (rejection !== undefined) return { victims: undefined, reasons: rejection.reasons };
+  return { victims: victims.sort(byImportance), violations, reasons: [] };
+}
+
+/** `kept`: those that would be one too many for their budget, if all went in this order. */
+function byBudget(
+  pods: readonly PodNeeds[],
+  budgets: readonly PodDisruptionBudget[],
+): { readonly kept: readonly PodNeeds[]; readonly free: readonly PodNeeds[] } {
+  if (budgets.length === 0) return { kept: [], free: pods };
+  const left = new Map(budgets.map((budget) => [budget, budget.status?.disruptionsAllowed ?? 0]));
+  const kept: PodNeeds[] = [];
+  const free: PodNeeds[] = [];
+  for (const pod of pods) {
+    let isKept = false;
+    for (const [budget, allowed] of left) {
+      if (!limits(budget, pod)) continue;
+      left.set(budget, allowed - 1);
+      if (allowed <= 0) isKept = true;
+    }
+    (isKept ? kept : free).push(pod);
+  }
+  return { kept, free };
+}
+
+/** One without selector limits nothing here, and an eviction that was granted is none too many. */
+function limits(budget: PodDisruptionBudget, { name, namespace, labels }: PodNeeds): boolean {
+  const { matchLabels = {}, matchExpressions = [] } = budget.spec?.selector ?? {};
+  if (Object.keys(matchLabels).length + matchExpressions.length === 0) return false;
+  if (Object.keys(labels).length === 0 || budget.status?.disruptedPods?.[name] !== undefined) return false;
+  return isBudgetOf(budget, namespace, labels);
 }
 
 /** Whether the node can take the pod, with and without the pods of its priority or more that are to come there. */
@@ -123,6 +173,7 @@ function byImportance(a: PodNeeds, b: PodNeeds): number {
 
 /** Each decides between those that are equal by the ones before; less is better. */
 const harms: readonly ((candidate: Candidate) => number)[] = [
+  ({ violations }) => violations,
   ({ victims }) => victims[0]?.priority ?? 0,
   ({ victims }) => victims.reduce((sum, { priority }) => sum + priority + 2 ** 31, 0),
   ({ victims }) => victims.length,

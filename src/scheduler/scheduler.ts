@@ -72,7 +72,7 @@ export class Scheduler {
   readonly #schedulerName: string;
   readonly #events: SeriesEventRecorder;
   readonly #writes: ApiWrites;
-  readonly #cluster = new ClusterView();
+  readonly #cluster: ClusterView;
   readonly #queue = new SchedulingQueue<Rejector>();
   readonly #waiting = new Map<string, WaitingPod>(); // by uid; exactly those in #queue
   readonly #gated = new Map<string, Pod>(); // by uid; their condition is still to be written
@@ -90,11 +90,13 @@ export class Scheduler {
     });
     this.#pods = deps.informers(resources.pods);
     const nodes = deps.informers(resources.nodes);
+    const budgets = deps.informers(resources.poddisruptionbudgets);
+    this.#cluster = new ClusterView(() => budgets.list());
     const namespaces = deps.informers(resources.namespaces);
     const replicationControllers = deps.informers(resources.replicationcontrollers);
     const replicaSets = deps.informers(resources.replicasets);
     this.#owners = { replicationControllers, replicaSets };
-    this.#informers = [this.#pods, nodes, namespaces, replicationControllers, replicaSets];
+    this.#informers = [this.#pods, nodes, budgets, namespaces, replicationControllers, replicaSets];
     this.#pods.onChange((change) => this.#onPod(change));
     nodes.onChange((change) => this.#onNode(change));
     namespaces.onChange((change) => this.#onNamespace(change));

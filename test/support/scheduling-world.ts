@@ -1,4 +1,4 @@
-import type { Node, Pod, PodSpec } from '../../src/api/gen/types.ts';
+import type { Node, Pod, PodSpec, PodDisruptionBudget } from '../../src/api/gen/types.ts';
 import type { SpreadConstraint } from '../../src/scheduler/affinity-terms.ts';
 import { ClusterView } from '../../src/scheduler/cluster-view.ts';
 import { podNetworkAnnotation } from '../../src/scheduler/node-facts.ts';
@@ -48,8 +48,12 @@ export function asking(requests: Readonly<Record<string, string>>): Partial<PodS
   return { containers: [{ name: 'c', image: 'i', resources: { requests } }] };
 }
 
-export function clusterOf(nodes: readonly Node[], placed: readonly (readonly [string, Pod])[] = []): ClusterView {
-  const cluster = new ClusterView();
+export function clusterOf(
+  nodes: readonly Node[],
+  placed: readonly (readonly [string, Pod])[] = [],
+  budgets: readonly PodDisruptionBudget[] = [],
+): ClusterView {
+  const cluster = new ClusterView(() => budgets);
   for (const node of nodes) cluster.setNode(node);
   for (const [nodeName, pod] of placed) cluster.place(needsOf(pod), nodeName);
   return cluster;

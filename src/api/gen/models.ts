@@ -144,6 +144,14 @@ export const models = {
     path: { type: 'string', shape: 'one', required: true, tag: 4 },
     signerName: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },
   },
+  Condition: {
+    lastTransitionTime: { type: 'time', shape: 'one', required: true, tag: 4 },
+    message: { type: 'string', shape: 'one', required: true, tag: 6 },
+    observedGeneration: { type: 'int64', shape: 'one', omitEmpty: true, tag: 3 },
+    reason: { type: 'string', shape: 'one', required: true, tag: 5 },
+    status: { type: 'string', shape: 'one', required: true, go: 'v1.ConditionStatus', tag: 2 },
+    type: { type: 'string', shape: 'one', required: true, tag: 1 },
+  },
   ConfigMap: {
     apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
     binaryData: { type: 'bytes', shape: 'map', omitEmpty: true, tag: 3 },
@@ -928,6 +936,28 @@ export const models = {
   PodDNSConfigOption: {
     name: { type: 'string', shape: 'one', omitEmpty: true, tag: 1 },
     value: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },
+  },
+  PodDisruptionBudget: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    spec: { type: 'PodDisruptionBudgetSpec', shape: 'one', omitEmpty: true, tag: 2 },
+    status: { type: 'PodDisruptionBudgetStatus', shape: 'one', omitEmpty: true, tag: 3 },
+  },
+  PodDisruptionBudgetSpec: {
+    maxUnavailable: { type: 'intOrString', shape: 'one', pointer: true, omitEmpty: true, tag: 3 },
+    minAvailable: { type: 'intOrString', shape: 'one', pointer: true, omitEmpty: true, tag: 1 },
+    selector: { type: 'LabelSelector', shape: 'one', pointer: true, omitEmpty: true, tag: 2, replace: true },
+    unhealthyPodEvictionPolicy: { type: 'string', shape: 'one', go: 'v1.UnhealthyPodEvictionPolicyType', pointer: true, omitEmpty: true, tag: 4 },
+  },
+  PodDisruptionBudgetStatus: {
+    conditions: { type: 'Condition', shape: 'list', omitEmpty: true, tag: 7, merge: true, mergeKey: 'type' },
+    currentHealthy: { type: 'int32', shape: 'one', required: true, tag: 4 },
+    desiredHealthy: { type: 'int32', shape: 'one', required: true, tag: 5 },
+    disruptedPods: { type: 'time', shape: 'map', omitEmpty: true, tag: 2 },
+    disruptionsAllowed: { type: 'int32', shape: 'one', required: true, tag: 3 },
+    expectedPods: { type: 'int32', shape: 'one', required: true, tag: 6 },
+    observedGeneration: { type: 'int64', shape: 'one', omitEmpty: true, tag: 1 },
   },
   PodExtendedResourceClaimStatus: {
     requestMappings: { type: 'ContainerExtendedResourceRequest', shape: 'list', required: true, tag: 1 },

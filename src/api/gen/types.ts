@@ -164,6 +164,15 @@ export interface ClusterTrustBundleProjection {
   readonly signerName?: string;
 }
 
+export interface Condition {
+  readonly lastTransitionTime: string;
+  readonly message: string;
+  readonly observedGeneration?: number;
+  readonly reason: string;
+  readonly status: string;
+  readonly type: string;
+}
+
 export interface ConfigMap {
   readonly apiVersion?: string;
   readonly binaryData?: Readonly<Record<string, string>>;
@@ -1065,6 +1074,31 @@ export interface PodDNSConfig {
 export interface PodDNSConfigOption {
   readonly name?: string;
   readonly value?: string;
+}
+
+export interface PodDisruptionBudget {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly spec?: PodDisruptionBudgetSpec;
+  readonly status?: PodDisruptionBudgetStatus;
+}
+
+export interface PodDisruptionBudgetSpec {
+  readonly maxUnavailable?: number | string;
+  readonly minAvailable?: number | string;
+  readonly selector?: LabelSelector;
+  readonly unhealthyPodEvictionPolicy?: string;
+}
+
+export interface PodDisruptionBudgetStatus {
+  readonly conditions?: readonly Condition[];
+  readonly currentHealthy: number;
+  readonly desiredHealthy: number;
+  readonly disruptedPods?: Readonly<Record<string, string>>;
+  readonly disruptionsAllowed: number;
+  readonly expectedPods: number;
+  readonly observedGeneration?: number;
 }
 
 export interface PodExtendedResourceClaimStatus {

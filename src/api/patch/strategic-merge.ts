@@ -103,7 +103,8 @@ function mergeMember(result: Record<string, unknown>, key: string, value: unknow
   }
   const before = Object.hasOwn(result, key) ? result[key] : undefined;
   if (isJsonObject(before) && isJsonObject(value)) {
-    setMember(result, key, mergeObjects(before, value, innerModel(fieldOf(model, key))));
+    const field = fieldOf(model, key);
+    setMember(result, key, field.replace === true ? value : mergeObjects(before, value, innerModel(field)));
   } else if (Array.isArray(before) && Array.isArray(value)) {
     const field = fieldOf(model, key);
     setMember(result, key, field.merge === true ? mergeLists(before, value, field) : value);

@@ -13,6 +13,7 @@ import type {
   Namespace,
   Node,
   Pod,
+  PodDisruptionBudget,
   PodTemplate,
   PriorityClass,
   RuntimeClass,
@@ -51,6 +52,11 @@ import {
   checkReplicationController,
   checkReplicationControllerUpdate,
 } from './replicated.ts';
+import {
+  checkDisruptionBudget,
+  checkDisruptionBudgetStatusUpdate,
+  checkDisruptionBudgetUpdate,
+} from './disruption-budget.ts';
 import { checkPriorityClass, checkPriorityClassUpdate } from './priority-class.ts';
 import { checkRuntimeClass, checkRuntimeClassUpdate } from './runtime-class.ts';
 import {
@@ -158,6 +164,14 @@ const rulesByModel: ReadonlyMap<string, AnyRules> = new Map<string, AnyRules>([
         metadataUpdate(errors, next, current);
         checkServiceAccount(errors, next);
       },
+    }),
+  ],
+  [
+    'PodDisruptionBudget',
+    rules<PodDisruptionBudget>({
+      create: checkDisruptionBudget,
+      update: checkDisruptionBudgetUpdate,
+      status: checkDisruptionBudgetStatusUpdate,
     }),
   ],
   ['PriorityClass', rules<PriorityClass>({ create: checkPriorityClass, update: checkPriorityClassUpdate })],
