@@ -40,6 +40,7 @@ import { eventTtlMs, runEventExpiry } from './event-expiry.ts';
 import { actingUser } from './impersonate.ts';
 import { OpenApi } from './openapi.ts';
 import type { JsonPatch } from './patch.ts';
+import type { PodTransport } from './pod-proxy.ts';
 import { PathRequests } from './path-requests.ts';
 import type { HealthCheck } from './path-requests.ts';
 import type { NodeTransport } from './pod-log.ts';
@@ -68,6 +69,8 @@ export interface ApiServerDeps {
   readonly metrics: Metrics;
   /** To the servers of the nodes: for logs and `nodes/proxy`. */
   readonly nodes: NodeTransport;
+  /** To what listens in pods: for `pods/proxy`. Absent: there is no way to them. */
+  readonly pods?: PodTransport | undefined;
   /** Signs and verifies the tokens of service accounts. */
   readonly tokens: TokenIssuer;
   /** RFC 6902: `applyJsonPatch` of `host/json-patch.ts`. */

@@ -49,6 +49,7 @@ test('what is in discovery is as Kubernetes 1.34 has it, but only what is served
     'pods/exec',
     'pods/log',
     'pods/portforward',
+    'pods/proxy',
     'pods/status',
     'podtemplates',
     'replicationcontrollers',

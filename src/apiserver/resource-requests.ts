@@ -27,6 +27,8 @@ import type { JsonPatch } from './patch.ts';
 import { bindPod, parseBinding } from './pod-binding.ts';
 import { evictPod, matchEviction } from './pod-eviction.ts';
 import { podLog } from './pod-log.ts';
+import { parsePodProxyName, proxyToPod } from './pod-proxy.ts';
+import type { PodTransport } from './pod-proxy.ts';
 import type { NodeTransport } from './pod-log.ts';
 import { podStream } from './pod-streams.ts';
 import type { PodStream } from './pod-streams.ts';
@@ -51,6 +53,7 @@ export interface ResourceRequestsDeps {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly nodes: NodeTransport;
+  readonly pods?: PodTransport | undefined;
   readonly jsonPatch: JsonPatch;
   readonly yaml?: YamlCodec | undefined;
   readonly reader: BodyReader;
@@ -92,8 +95,6 @@ export function verbOf(request: HttpRequest, route: ResourceRoute): RequestVerb 
   }
 }
 
-/** Subresources that Kubernetes has and that nothing here acts on: refused in words. */
-const unservedSubresources: ReadonlySet<string> = new Set(['proxy', 'resize']);
 const podStreams: readonly PodStream[] = ['exec', 'attach', 'portforward'];
 
 export class ResourceRequests {
@@ -174,10 +175,11 @@ export class ResourceRequests {
   ): Promise<HttpResponse> | HttpResponse {
     const { type, subresource } = route;
     if (type === resources.nodes && subresource === 'proxy') return this.#proxy(request, route, signal);
-    if (type === resources.pods && unservedSubresources.has(subresource)) {
-      throw new StatusError('NotFound', `pods/${subresource} is not served here`, {
-        details: { name: route.name, kind: `pods/${subresource}` },
-      });
+    if (type === resources.pods && subresource === 'proxy') return this.#proxyToPod(request, route, signal);
+    // Kubernetes has it, and nothing here acts on it: refused in words.
+    if (type === resources.pods && subresource === 'resize') {
+      const details = { name: route.name, kind: 'pods/resize' };
+      throw new StatusError('NotFound', 'pods/resize is not served here', { details });
     }
     if (route.rest !== '') throw noSuchPath();
     if (subresource === 'scale' && type.hasScale) return this.#scale(request, route, verb, signal);
@@ -420,6 +422,15 @@ export class ResourceRequests {
     const [name = ''] = route.name.split(':'); // NAME:PORT is allowed; a node has one server
     await this.#find(this.#deps.servedOf(route.type), { ...route, name }, signal);
     return proxyToNode(this.#deps.nodes, name, route.rest, request, signal);
+  }
+
+  async #proxyToPod(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {
+    const { pods, servedOf } = this.#deps;
+    if (pods === undefined) throw new StatusError('ServiceUnavailable', 'there is no way to pods from here');
+    const target = parsePodProxyName(route.name);
+    const stored = await this.#find(servedOf(route.type), { ...route, name: target.name }, signal);
+    // It comes from the registry of pods.
+    return proxyToPod(pods, stored.object as Pod, target, route.rest, request, signal);
   }
 
   async #evict(request: HttpRequest, route: ResourceRoute, signal: AbortSignal): Promise<HttpResponse> {

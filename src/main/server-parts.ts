@@ -20,6 +20,7 @@ import type { ControlPlane } from './control-plane.ts';
 import type { FailoverProfile } from './failover-profile.ts';
 import { hostIp, hostNodeName } from './host-facts.ts';
 import { NodeServers } from './node-servers.ts';
+import { sendToPod } from './pod-connections.ts';
 import { NodeTunnels } from './node-tunnels.ts';
 import type { HostParts, Opened } from './opened.ts';
 
@@ -124,6 +125,7 @@ export async function openServer(
       tokens: openTokenIssuer(dataDir, { log }),
       yaml: yamlCodec,
       nodes: nodes.send,
+      pods: sendToPod,
     },
     {
       hostName: hostNodeName(),

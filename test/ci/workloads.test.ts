@@ -178,6 +178,11 @@ describe('workloads', () => {
       await ok('wait --for=jsonpath={.status.readyReplicas}=3 rc/rc --timeout=30s');
       assert.match(await ok('get rc'), /^rc +3 +3 +3 +\d+s$/m);
       assert.match(await ok('describe rc rc'), /Pods Status: +3 Running \/ 0 Waiting \/ 0 Succeeded \/ 0 Failed/);
+      for (const { metadata } of await list<Pod>('po')) {
+        const { name = '', namespace = '' } = metadata ?? {};
+        const served = await ok(`get --raw /api/v1/namespaces/${namespace}/pods/${name}:8080/proxy/`);
+        assert.equal(served, `You've hit ${name}\n`);
+      }
       await ok('delete rc rc --cascade=orphan');
       assert.deepEqual((await list<Pod>('po')).map(ownersOf), [[], [], []]);
       await ok('create -f -', controller('next', 3));
