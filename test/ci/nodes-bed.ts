@@ -214,6 +214,23 @@ export async function until<T>(what: string, look: () => Promise<T | undefined>,
   }
 }
 
+/** Until `look` finds nothing any more; what it found last before. */
+export async function untilNone(
+  what: string,
+  look: () => readonly string[] | Promise<readonly string[]>,
+  msMax = waitMsMax,
+): Promise<readonly string[]> {
+  const endMs = performance.now() + msMax;
+  let last: readonly string[] = [];
+  for (;;) {
+    const found = await look();
+    if (found.length === 0) return last;
+    last = found;
+    assert.ok(performance.now() < endMs, `after ${msMax} ms still some ${what}:\n${found.join('\n')}`);
+    await sleepMs(pollMs);
+  }
+}
+
 export function isReady({ status }: Node | Pod): boolean {
   const conditions: readonly { readonly type: string; readonly status: string }[] = status?.conditions ?? [];
   return conditions.some(({ type, status: state }) => type === 'Ready' && state === 'True');

@@ -29,7 +29,12 @@ export function containerProcesses(directory: string): ContainerProcess[] {
   return found;
 }
 
-export function isStillThere({ pid, startedMs }: ContainerProcess): boolean {
+/** Those that were all alive at one and the same moment: after the last was found, before the first is looked at again. */
+export function liveContainers(directory: string): ContainerProcess[] {
+  return containerProcesses(directory).filter(isStillThere);
+}
+
+function isStillThere({ pid, startedMs }: ContainerProcess): boolean {
   return startOf(pid) === startedMs;
 }
 
