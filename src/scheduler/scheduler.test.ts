@@ -268,6 +268,22 @@ test('a pod of higher priority ends one of lower priority, and gets its place wh
   await close();
 });
 
+test('room that was kept for a pod is given to the next one as soon as that pod is deleted', async () => {
+  const { clock, client, addNode, addPod, nodeOf, close } = await setUp('released');
+  await addPriority(client, 'middle', 500);
+  await addPriority(client, 'high', 1_000);
+  await addNode('n1');
+  await addPod('low', asking('1'));
+  await addPod('high', { ...asking('2'), priorityClassName: 'high' });
+  await addPod('small', { ...asking('1'), priorityClassName: 'middle' });
+  await clock.advance(30_000);
+  assert.deepEqual([await nodeOf('low'), await nodeOf('high'), await nodeOf('small')], ['n1', undefined, undefined]);
+  await client.delete(resources.pods, { namespace: 'default', name: 'high' }, {}, never);
+  await clock.advance(1_000);
+  assert.equal(await nodeOf('small'), 'n1');
+  await close();
+});
+
 test('a nomination that leads to nothing is taken back', async () => {
   const { clock, client, addNode, addPod, getPod, nodeOf, close } = await setUp('taken-back');
   await addPriority(client, 'high', 1_000);

@@ -185,9 +185,11 @@ export class Scheduler {
 
   #stopWaiting(uid: string): void {
     const waiting = this.#waiting.get(uid);
+    const hadRoom = this.#cluster.nominationOf(uid) !== '';
     if (waiting !== undefined) this.#cluster.nominate(waiting.needs, '');
     this.#waiting.delete(uid);
     this.#queue.remove(uid);
+    if (waiting !== undefined && hadRoom) this.#changed({ kind: 'podGone', before: waiting.needs });
   }
 
   #onUnbound(previous: Pod | undefined, pod: Pod, uid: string): void {
@@ -278,6 +280,8 @@ export class Scheduler {
     }
     this.#cluster.nominate(needs, '');
     this.#place(needs, placement.nodeName); // assumed: the next pod must see it
+    // The room that it was to have elsewhere is free. Only now: one that finds no node may be back at once.
+    if (!['', placement.nodeName].includes(nominatedNodeName)) this.#changed({ kind: 'podGone', before: needs });
     this.#write(scope, (signal) => this.#bind(pod, needs, placement.nodeName, scope, signal));
   }
 

@@ -49,6 +49,10 @@ export class VirtualClock implements Clock {
     return this.#firedCount;
   }
 
+  get pendingCount(): number {
+    return this.#timers.length;
+  }
+
   /** The names of the timers that wait, soonest first. */
   pendingNames(): string[] {
     return [...this.#timers].sort(compareTimers).map((timer) => timer.name);

@@ -34,6 +34,7 @@ export interface SeedResult {
 const safetyMinutes = 10;
 /** The crash-loop back-off's 300 s, a sync late, twice. */
 const livenessMinutes = 12;
+const longRestShare = 0.25; // of the runs go on that long even when they have come to rest
 const namespace = 'default';
 const timersMax = 400;
 
@@ -181,8 +182,10 @@ class Run {
     const { scope, control, machine } = this.#cluster;
     const failure = scope.failure ?? control.failure ?? machine.failure;
     if (failure !== undefined) throw failure;
-    const timers = this.#cluster.clock.pendingNames();
-    invariant(timers.length <= timersMax, `timers pile up: ${timers.length}, the last ${timers.slice(-20).join(' ')}`);
+    const { clock } = this.#cluster;
+    if (clock.pendingCount <= timersMax) return;
+    const names = clock.pendingNames().slice(-20).join(' ');
+    throw new InvariantError(`timers pile up: ${clock.pendingCount}, the last ${names}`);
   }
 }
 
@@ -335,21 +338,27 @@ export async function runSeed(seed: string, disarmed: ReadonlySet<string> = new 
     await run.disturb();
   }
   faults.heal();
-  for (let second = 0; second < livenessMinutes * 60; second += 5) {
-    await clock.advance(5_000);
-    run.check();
-    checker.check();
+  const isLong = entropy.fork('longRest').unit() < longRestShare;
+  let left: readonly string[] = ['not looked at'];
+  let minutes = 0;
+  for (; minutes < livenessMinutes && (isLong || left.length > 0); minutes++) {
+    for (let step = 0; step < 12; step++) {
+      await clock.advance(5_000);
+      run.check();
+      checker.check();
+    }
+    const list = await settled(clock, client.list(resources.pods, { namespace }, never));
+    left = unrest(list.items, run, cluster);
   }
-  const list = await settled(clock, client.list(resources.pods, { namespace }, never));
-  const left = unrest(list.items, run, cluster);
-  assert.deepEqual(sorted(pods.list()), sorted(list.items), 'the cache of an informer at rest is not as the store');
-  invariant(left.length === 0, `not at rest ${livenessMinutes} minutes after the faults: ${left.join('; ')}`);
+  invariant(left.length === 0, `not at rest ${minutes} minutes after the faults: ${left.join('; ')}`);
+  const { items } = await settled(clock, client.list(resources.pods, { namespace }, never));
+  assert.deepEqual(sorted(pods.list()), sorted(items), 'the cache of an informer at rest is not as the store');
   await checkDeathIsSeen(cluster);
   await cluster.close();
   return {
     trace: hash.digest('hex'),
     firedCount: clock.firedCount,
-    virtualMinutes: safetyMinutes + livenessMinutes,
+    virtualMinutes: safetyMinutes + minutes,
     armed: faults.sites.filter(({ isArmed }) => isArmed).map(({ site }) => site),
   };
 }

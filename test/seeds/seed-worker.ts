@@ -2,6 +2,8 @@
 import { runClusterSeed } from './clusters/run-cluster-seed.ts';
 import { runSeed } from './run-seed.ts';
 
+Error.stackTraceLimit = 0; // the message says which rule was broken; traces of all that gets lost take time
+
 /** What to run. `nodesMax`: a cluster of several nodes; without it, of one. */
 export interface SeedRun {
   readonly seed: string;

@@ -47,7 +47,8 @@ export interface ClusterSeedOptions {
   readonly nodesMax?: number;
 }
 
-const safetySeconds = 600;
+/** Time for some losses: noticed after 50 s and evicted after 300 s, and with fast failover after 3 s. */
+const safetySecondsOf = { default: 600, fast: 240 } as const;
 const restSecondsMax = 1_200; // crash-loop back-off, 300 s of patience with nodes, a sync late
 
 function drawNodes(entropy: Entropy, nodesMax: number, isSkewed: boolean): readonly SimulatedNodeSpec[] {
@@ -142,6 +143,7 @@ export async function runClusterSeed(seed: string, options: ClusterSeedOptions =
     for (const { type, object } of priorityClasses) await settled(clock, client.create(type, {}, object, never));
   }
   for (const { type, object } of workloads) await settled(clock, client.create(type, { namespace }, object, never));
+  const safetySeconds = safetySecondsOf[drawn.has('fastFailover') ? 'fast' : 'default'];
   for (let second = 0; second < safetySeconds; second++) {
     await clock.advance(1_000);
     run.check();
