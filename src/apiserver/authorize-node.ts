@@ -3,6 +3,7 @@
  * only. Upstream: the node authorizer, with the rules of `NodeRules`; about pods see also `node-restriction.ts`.
  */
 import { clusterSettingsRef } from '../api/cluster-settings.ts';
+import { podNetworksRef } from '../api/pod-networks.ts';
 import { parseFieldSelector } from '../api/field-selector.ts';
 import type { Container, Node, Pod } from '../api/gen/types.ts';
 import { resources } from '../api/resources.ts';
@@ -84,8 +85,10 @@ export class NodeAuthorizer {
     const name = route.name === '' ? exactField(route, request, 'metadata.name') : route.name;
     if (name === undefined || name === '') return refused('No Object name found');
     const { namespace } = route;
-    const isSettings = namespace === clusterSettingsRef.namespace && name === clusterSettingsRef.name;
-    if (route.type === resources.configmaps && isSettings) return allowed;
+    const isForNodes = [clusterSettingsRef, podNetworksRef].some(
+      (ref) => ref.namespace === namespace && ref.name === name,
+    );
+    if (route.type === resources.configmaps && isForNodes) return allowed;
     return verdict(this.#isNeeded(node, route, name), unrelated(node));
   }
 

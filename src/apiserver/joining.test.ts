@@ -194,6 +194,12 @@ test("a node reads and writes its own objects, and the secrets that its pods nam
     `403 Forbidden: secrets "other" ${denied('get', 'secrets', 'in the namespace "default"')}${unrelated}`,
   );
   assert.match(await api.fails('GET', `${namespace}/secrets`, undefined, as), /No Object name found$/);
+  // What nodes have to know of the cluster, and no other config map there.
+  const maps = '/api/v1/namespaces/kube-system/configmaps';
+  for (const name of ['livelet-cluster', 'livelet-pod-networks']) {
+    assert.match(await api.fails('GET', `${maps}/${name}`, undefined, as), /^404 NotFound/);
+  }
+  assert.match(await api.fails('GET', `${maps}/other`, undefined, as), /no relationship found/);
   await api.ok('DELETE', `${namespace}/pods/p?gracePeriodSeconds=0`);
   assert.match(await api.fails('GET', `${namespace}/secrets/mine`, undefined, as), /no relationship found/);
   assert.match(

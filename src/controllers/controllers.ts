@@ -9,6 +9,7 @@ import { startNamespaceController } from './namespace/namespace-controller.ts';
 import { nodeLifecycleDefaults, startNodeLifecycle } from './node-lifecycle/node-lifecycle-controller.ts';
 import type { NodeLifecycleDeps, NodeLifecycleOptions } from './node-lifecycle/node-lifecycle-controller.ts';
 import { startNodeIpam } from './node-ipam/node-ipam-controller.ts';
+import { startPodNetworkPublisher } from './node-ipam/pod-network-publisher.ts';
 import { startNodeRegistration } from './node-registration/node-registration.ts';
 import { startPodGc } from './pod-gc/pod-gc-controller.ts';
 import { startRootCaController } from './root-ca/root-ca-controller.ts';
@@ -48,7 +49,11 @@ export function startControllers(scope: TaskScope, options: ControllerDeps & Con
   const events = new CorrelatingEventRecorder({ ...deps, source: { component: 'node-controller' } });
   scope.start((signal) => events.run(signal));
   startNodeRegistration(scope, { ...deps, events });
-  if (options.clusterCidr !== undefined) startNodeIpam(scope, deps, parseClusterCidr(options.clusterCidr));
+  if (options.clusterCidr !== undefined) {
+    const clusterCidr = parseClusterCidr(options.clusterCidr);
+    startNodeIpam(scope, deps, clusterCidr);
+    startPodNetworkPublisher(scope, deps, clusterCidr);
+  }
   const { isNodeAlive, nodeLifecycle = nodeLifecycleDefaults } = options;
   const asking = isNodeAlive === undefined ? {} : { isAlive: isNodeAlive };
   startNodeLifecycle(scope, { ...deps, leases, events, ...asking }, nodeLifecycle);

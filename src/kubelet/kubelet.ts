@@ -105,8 +105,8 @@ export interface KubeletOptions {
   readonly hostInfo: HostInfo;
   /** Beside those that every node has. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** Likewise. */
-  readonly annotations?: Readonly<Record<string, string>>;
+  /** Likewise. `null`: it is not to have this one, which an earlier run may have set. */
+  readonly annotations?: Readonly<Record<string, string | null>>;
   /** For pods' directories and volumes; upstream `/var/lib/kubelet`. */
   readonly rootDir: string;
   /** For containers' logs; upstream `/var/log/pods`. */

@@ -126,7 +126,10 @@ export class NodeRegistration {
     const found = await client.get(resources.nodes, { name }, signal);
     this.#announceReboot(found);
     const labels = missingFrom(found.metadata?.labels, wanted.metadata?.labels);
-    const annotations = missingFrom(found.metadata?.annotations, wanted.metadata?.annotations);
+    const annotations = missingFrom(found.metadata?.annotations, {
+      ...this.#facts.annotations,
+      ...wanted.metadata?.annotations,
+    });
     if (labels === undefined && annotations === undefined) return found;
     const metadata = { ...(labels && { labels }), ...(annotations && { annotations }) };
     return client.patch(resources.nodes, { name }, { type: 'strategic', body: { metadata } }, signal);
@@ -255,11 +258,11 @@ export function nodeReference(name: string): ObjectReference {
   return { kind: 'Node', name, uid: name };
 }
 
-type Labels = Readonly<Record<string, string>> | undefined;
+type Labels = Readonly<Record<string, string | null>> | undefined;
 
-/** What `wanted` has and `found` has not, or has otherwise; `undefined`: nothing. */
+/** What `wanted` has and `found` has not, or has otherwise; `null` is to go. `undefined`: nothing. */
 function missingFrom(found: Labels, wanted: Labels): Labels {
-  const missing = Object.entries(wanted ?? {}).filter(([key, value]) => found?.[key] !== value);
+  const missing = Object.entries(wanted ?? {}).filter(([key, value]) => (found?.[key] ?? null) !== value);
   return missing.length === 0 ? undefined : Object.fromEntries(missing);
 }
 

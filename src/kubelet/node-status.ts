@@ -22,7 +22,8 @@ export interface NodeFacts {
   readonly hostInfo: HostInfo;
   /** Beside those that every node has. */
   readonly labels: Readonly<Record<string, string>>;
-  readonly annotations: Readonly<Record<string, string>>;
+  /** Likewise. `null`: it is not to have this one, which an earlier run may have set. */
+  readonly annotations: Readonly<Record<string, string | null>>;
 }
 
 /** What was last seen of the runtime. */
@@ -49,11 +50,17 @@ export function newNode(facts: NodeFacts, status: NodeStatus): Node {
         'kubernetes.io/hostname': facts.nodeName,
         'kubernetes.io/os': operatingSystem,
       },
-      annotations: { ...facts.annotations, 'volumes.kubernetes.io/controller-managed-attach-detach': 'true' },
+      annotations: { ...present(facts.annotations), 'volumes.kubernetes.io/controller-managed-attach-detach': 'true' },
     },
     spec: {},
     status,
   };
+}
+
+function present(annotations: NodeFacts['annotations']): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(annotations).flatMap(([key, value]) => (value === null ? [] : [[key, value]])),
+  );
 }
 
 /**

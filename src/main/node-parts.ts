@@ -1,6 +1,8 @@
 import fs from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { podNetworkAnnotation } from '../api/pod-networks.ts';
 import { resources } from '../api/resources.ts';
 import { dns1123SubdomainProblems } from '../api/names.ts';
 import { StatusError, messageOf } from '../base/status-error.ts';
@@ -15,11 +17,13 @@ import { HostNodeFiles } from '../host/node-files.ts';
 import { HostProbeTransport } from '../host/probe-transport.ts';
 import { PrometheusMetrics } from '../host/prometheus-metrics.ts';
 import { Kubelet } from '../kubelet/kubelet.ts';
+import { nodeReference } from '../kubelet/node-registration.ts';
 import { containerReference, podReference } from '../kubelet/pod-names.ts';
 import type { ProbeAttempt } from '../kubelet/probes/prober.ts';
 import { createStreamServer } from '../streaming/stream-server.ts';
 import { hostCapacity, hostInfo, hostNodeName } from './host-facts.ts';
 import type { HostParts, Opened } from './opened.ts';
+import { PodRoutes } from './pod-routes.ts';
 import type { RuntimeChoice } from './runtime-choice.ts';
 import { openRuntime } from './runtimes.ts';
 import type { OpenedRuntime } from './runtimes.ts';
@@ -35,6 +39,11 @@ export interface NodeHostOptions {
    * `staticPodPath`.
    */
   readonly manifests?: string;
+  /**
+   * Whether this computer keeps routes to the pods of other nodes, and they to its own, where they are on one network.
+   * Default: yes, with the process runtime as root. Nothing is done while there is no such node.
+   */
+  readonly podRoutes?: boolean;
   /** Called for every attempt of every probe on this node. Must be quick and must not throw. */
   readonly onProbeAttempt?: (attempt: ProbeAttempt) => void;
 }
@@ -99,6 +108,8 @@ export interface NodeParts {
   /** The primary one first. */
   readonly nodeIps: readonly string[];
   readonly kubeletPort: number;
+  /** Whether the others reach it only through its tunnel. Default: no. */
+  readonly isTunnelled?: boolean;
 }
 
 /** Starts the kubelet of a node. */
@@ -106,10 +117,11 @@ export async function startKubelet(
   host: HostParts,
   { opening, notices }: OpeningRuntime,
   node: NodeParts,
-  { onProbeAttempt, manifests }: NodeHostOptions,
+  { onProbeAttempt, manifests, podRoutes = true }: NodeHostOptions,
 ): Promise<Kubelet> {
   const { scope, clock, entropy, log, dataDir } = host;
-  const { runtime, sharesHostNetwork, mountPid, cgroups } = await opening;
+  const { runtime, sharesHostNetwork, canRoutePods, mountPid, cgroups } = await opening;
+  const isRouted = podRoutes && canRoutePods && isReachable(node);
   const { server, nodeName, nodeIps, kubeletPort } = node;
   const recorder = server.client === undefined ? server.recorder : startRecorder(host, server.client, nodeName);
   const kubelet = new Kubelet(
@@ -137,8 +149,8 @@ export async function startKubelet(
       kubeletPort,
       capacity: hostCapacity(dataDir),
       hostInfo: hostInfo(),
-      // The scheduler then knows that two pods cannot listen on one port.
-      annotations: sharesHostNetwork ? { 'livelet.dev/pod-network': 'host' } : {},
+      // `host`: the scheduler then knows that two pods cannot listen on one port.
+      annotations: { [podNetworkAnnotation]: sharesHostNetwork ? 'host' : isRouted ? 'routed' : null },
       rootDir: path.join(dataDir, 'kubelet'),
       podLogsDir: path.join(dataDir, 'pods'),
       ...(cgroups === undefined ? {} : { cgroupRoot: cgroups.root }),
@@ -146,7 +158,19 @@ export async function startKubelet(
   );
   notices.connect(kubelet, recorder);
   scope.start((signal) => kubelet.run(signal));
+  if (isRouted && server.client !== undefined) {
+    const deps = { client: server.client, clock, entropy: entropy.fork(), log, recorder };
+    const stateFile = path.join(dataDir, 'pod-routes.json');
+    const routes = new PodRoutes(deps, { nodeName, node: nodeReference(nodeName), stateFile });
+    scope.start((signal) => routes.run(signal));
+  }
   return kubelet;
+}
+
+/** Whether other machines can send to it by its address. */
+function isReachable({ nodeIps, isTunnelled = false }: NodeParts): boolean {
+  const [nodeIp = ''] = nodeIps;
+  return !isTunnelled && net.isIPv4(nodeIp) && !nodeIp.startsWith('127.');
 }
 
 /** A directory that goes later has no manifests; one that was never there is a slip of the pen. */

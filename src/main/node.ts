@@ -63,6 +63,7 @@ export interface NodeHandle extends Running {
 }
 
 const kubeletPortDefault = 10_250;
+const tunnelNotice = 'pods of this node and those of other nodes do not reach each other: it is behind --tunnel';
 
 /**
  * Joins the cluster (the first time with a token), and runs its pods on this computer. Resolves when the node is
@@ -96,7 +97,8 @@ async function startNodeIn(opened: Opened, options: NodeOptions): Promise<NodeHa
   });
   const heartbeat = new ClusterHeartbeat({ client, clock, entropy: entropy.fork(), log });
   scope.start((signal) => heartbeat.run(signal));
-  const node = { nodeName, server: { client, heartbeat }, nodeIps: [nodeIp], kubeletPort: answering.port };
+  const isTunnelled = options.tunnel === true;
+  const node = { nodeName, server: { client, heartbeat }, nodeIps: [nodeIp], kubeletPort: answering.port, isTunnelled };
   const kubelet = await startKubelet(host, starting, node, options);
   answering.serve(kubelet.handle);
   const rotation = { client, clock, entropy: entropy.fork(), log };
@@ -126,7 +128,7 @@ async function startNodeIn(opened: Opened, options: NodeOptions): Promise<NodeHa
     nodeName,
     runtime: openedRuntime.name,
     client,
-    notices: openedRuntime.notices,
+    notices: [...openedRuntime.notices, ...(isTunnelled && openedRuntime.canRoutePods ? [tunnelNotice] : [])],
   };
 }
 

@@ -22,6 +22,8 @@ export interface OpenedRuntime {
   readonly notices: readonly string[];
   /** Whether pods share this computer's network, so that two of them cannot listen on one port. */
   readonly sharesHostNetwork: boolean;
+  /** Whether pods have addresses that other machines can be sent to over this one, by routes alone. */
+  readonly canRoutePods: boolean;
   /** Where pods have control groups, and the one that they lie below: `/livelet-OWNER`. */
   readonly cgroups?: { readonly groups: Cgroups; readonly root: string };
   /** Whether containers run on when this process ends, and the next one takes them over. */
@@ -88,6 +90,7 @@ async function openCriRuntime(
       ...(groups === undefined ? {} : { cgroups: { groups, root: `/livelet-${owner}` } }),
       notices: [],
       sharesHostNetwork: false,
+      canRoutePods: false, // its network is the CNI plugin's business
       containersOutlive: true,
       close: () => runtime.close(),
     };
@@ -126,6 +129,7 @@ async function openProcessRuntime(
     name: 'process',
     notices: noticesOf(runtime),
     sharesHostNetwork: runtime.isolation.network === 'host',
+    canRoutePods: runtime.isolation.network === 'namespace',
     containersOutlive: false,
     mountPid: () => runtime.mountPid,
     close: () => runtime.close(),

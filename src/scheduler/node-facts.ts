@@ -1,9 +1,7 @@
 import type { Node, Taint } from '../api/gen/types.ts';
+import { podNetworkAnnotation } from '../api/pod-networks.ts';
 import { amountsOf } from './pod-needs.ts';
 import type { Amounts } from './pod-needs.ts';
-
-/** On a node whose pods share its network (see the process runtime), so that their containerPorts can clash. */
-export const podNetworkAnnotation = 'livelet.dev/pod-network';
 
 /** What counts of a Node for scheduling. */
 export interface NodeFacts {

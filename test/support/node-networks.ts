@@ -4,7 +4,8 @@ import fs from 'node:fs';
 
 /** Of the interfaces and namespaces that a run makes: by its process, so that two runs do not meet. */
 const mark = `lv${(process.pid % 46_656).toString(36)}`;
-const subnet = `10.${200 + (process.pid % 50)}.${Math.floor(process.pid / 50) % 256}`;
+// Below 10.244.0.0/16, of which pods have their addresses.
+const subnet = `10.${200 + (process.pid % 44)}.${Math.floor(process.pid / 50) % 256}`;
 
 function ip(...words: string[]): void {
   execFileSync('ip', words, { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -43,6 +44,8 @@ export class NodeNetworks {
     ip('-n', namespace, 'address', 'add', `${address}/24`, 'dev', inner);
     ip('-n', namespace, 'link', 'set', inner, 'up');
     ip('-n', namespace, 'route', 'add', 'default', 'via', this.address);
+    // As most computers are by themselves: they pass nothing on.
+    ip('netns', 'exec', namespace, 'sh', '-c', 'echo 0 > /proc/sys/net/ipv4/ip_forward');
     return {
       address,
       enter: ['ip', 'netns', 'exec', namespace],

@@ -1,7 +1,7 @@
 import type { Node, Pod, PodSpec, PodDisruptionBudget } from '../../src/api/gen/types.ts';
 import type { SpreadConstraint } from '../../src/scheduler/affinity-terms.ts';
 import { ClusterView } from '../../src/scheduler/cluster-view.ts';
-import { podNetworkAnnotation } from '../../src/scheduler/node-facts.ts';
+import { podNetworkAnnotation } from '../../src/api/pod-networks.ts';
 import { needsOf } from '../../src/scheduler/pod-needs.ts';
 import { schedulePod } from '../../src/scheduler/schedule-pod.ts';
 import type { Placement } from '../../src/scheduler/schedule-pod.ts';

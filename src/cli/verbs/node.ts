@@ -8,6 +8,7 @@ import { detachFlag, givenFlags, runHosted, type HostedHandle, type HostedVerb }
 import { dataDirFlag, dataDirOf } from '../livelet-home.ts';
 import { givenManifests, manifestsFlag, manifestsWords } from '../manifests-flag.ts';
 import { describeLayout, TabWriter } from '../printers/tab-writer.ts';
+import { podRoutesFlag } from '../pod-routes-flag.ts';
 import { checkedRuntime, runtimeFlag } from '../runtime-flag.ts';
 import type { Verb, VerbCall } from '../verb.ts';
 
@@ -50,6 +51,7 @@ here (what is "limited" takes something from them). 1: something that they need 
     },
     manifestsFlag,
     runtimeFlag,
+    podRoutesFlag,
     dataDirFlag,
     detachFlag,
   ],
@@ -89,6 +91,7 @@ const hosted: HostedVerb = {
       server: flags.string('server').replace(/\/+$/, ''),
       tunnel: flags.bool('tunnel'),
       runtime: checkedRuntime(flags),
+      podRoutes: flags.bool('pod-routes'),
       dataDir,
       log,
       signal,
@@ -105,7 +108,7 @@ const hosted: HostedVerb = {
   ],
 };
 
-const joining = ['token', 'ca-cert-hash', 'node-ip', 'kubelet-port', 'tunnel'] as const;
+const joining = ['token', 'ca-cert-hash', 'node-ip', 'kubelet-port', 'tunnel', 'pod-routes'] as const;
 
 function checkAlone(flags: FlagValues): void {
   const what = 'the URL of the API server; or --manifests DIR, to run without one';

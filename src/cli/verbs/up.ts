@@ -2,6 +2,7 @@ import { CliError } from '../cli-error.ts';
 import { detachFlag, givenFlags, runHosted, shellQuoted, type HostedVerb } from '../host-process.ts';
 import { dataDirFlag } from '../livelet-home.ts';
 import { givenManifests, manifestsFlag, manifestsWords } from '../manifests-flag.ts';
+import { podRoutesFlag } from '../pod-routes-flag.ts';
 import { checkedRuntime, runtimeFlag } from '../runtime-flag.ts';
 import { checkServerFlags, serverFlags, serverOptions } from '../server-flags.ts';
 import type { Verb } from '../verb.ts';
@@ -20,6 +21,7 @@ join it with "livelet token create" and "livelet node".`,
     { name: 'node-name', kind: 'string', help: "Name of the node. Default: this computer's host name." },
     manifestsFlag,
     runtimeFlag,
+    podRoutesFlag,
     detachFlag,
   ],
   run: (call) => runHosted(call, hosted),
@@ -39,6 +41,7 @@ const hosted: HostedVerb = {
       ...(await serverOptions(flags)),
       dataDir,
       runtime: checkedRuntime(flags),
+      podRoutes: flags.bool('pod-routes'),
       log,
       ...givenManifests(flags),
     };
@@ -50,7 +53,16 @@ const hosted: HostedVerb = {
   readyLine: ({ nodeName, url, kubeconfigPath }) =>
     `node ${nodeName} is Ready, API server at ${url}; export KUBECONFIG=${shellQuoted(kubeconfigPath)}\n`,
   passedOn: (call) => [
-    ...givenFlags(call, ['port', 'bind', 'advertise', 'failover', 'cluster-cidr', 'node-name', 'runtime']),
+    ...givenFlags(call, [
+      'port',
+      'bind',
+      'advertise',
+      'failover',
+      'cluster-cidr',
+      'node-name',
+      'runtime',
+      'pod-routes',
+    ]),
     ...manifestsWords(call.flags),
   ],
 };

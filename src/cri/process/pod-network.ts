@@ -1,7 +1,8 @@
-import net from 'node:net';
+import type net from 'node:net';
 import { formatIpv4, formatIpv4Range, isWithin, overlaps, parseIpv4Range, rangeSize } from '../../base/ipv4-range.ts';
 import type { Ipv4Range } from '../../base/ipv4-range.ts';
 import { StatusError } from '../../base/status-error.ts';
+import { claimName, releaseName } from './abstract-claim.ts';
 import { podInterfacePrefix, readRoutes } from './machine-routes.ts';
 import type { MachineRoute } from './machine-routes.ts';
 
@@ -52,14 +53,13 @@ export class PodNetwork {
   }
 
   /**
-   * Names of interfaces that no other livelet of this machine uses. The claim is a socket in the kernel's abstract name
-   * space: it goes with this process, however it ends. `undefined`: there are too many livelets.
+   * With names of interfaces that no other livelet of this machine uses. `undefined`: there are too many of them.
    */
   static async claim({ podCidr, awaitsCidr = false }: PodNetworkOptions = {}): Promise<PodNetwork | undefined> {
     const known = podCidr === undefined ? undefined : rangeOf(podCidr);
     const range = known ?? firstFreeRange(readRoutes());
     for (let instance = 0; instance < instancesMax; instance++) {
-      const server = await listenAbstract(`\0livelet-pod-network-${instance}`);
+      const server = await claimName(`pod-network-${instance}`);
       if (server === undefined) continue;
       return new PodNetwork(instance, server, range, known !== undefined || !awaitsCidr);
     }
@@ -119,7 +119,7 @@ export class PodNetwork {
   }
 
   async close(): Promise<void> {
-    await new Promise<void>((resolve) => this.#claim.close(() => resolve()));
+    await releaseName(this.#claim);
   }
 
   #take(ip: string): PodAddress {
@@ -152,12 +152,4 @@ function isForeignInto({ range, device, isDirect }: MachineRoute, pods: Ipv4Rang
 
 function isTaken(routes: readonly MachineRoute[], address: number): boolean {
   return routes.some(({ range }) => range.bits === 32 && isWithin(address, range));
-}
-
-function listenAbstract(name: string): Promise<net.Server | undefined> {
-  return new Promise((resolve) => {
-    const server = net.createServer((socket) => socket.destroy());
-    server.once('error', () => resolve(undefined)); // taken
-    server.listen(name, () => resolve(server.unref()));
-  });
 }
