@@ -34,6 +34,7 @@ const roots: Readonly<Record<string, string>> = {
   V1ConfigMap: 'ConfigMap',
   V1Secret: 'Secret',
   V1ServiceAccount: 'ServiceAccount',
+  V1Service: 'Service',
   V1ReplicationController: 'ReplicationController',
   V1ReplicaSet: 'ReplicaSet',
   V1Deployment: 'Deployment',

@@ -19,6 +19,7 @@ import type {
   PodTemplate,
   PriorityClass,
   RuntimeClass,
+  Service,
   ReplicaSet,
   ReplicationController,
   Scale,
@@ -223,6 +224,14 @@ export const resources = {
     singular: 'configmap',
     kind: 'ConfigMap',
     shortNames: ['cm'],
+  }),
+  services: define<Service>({
+    resource: 'services',
+    singular: 'service',
+    kind: 'Service',
+    shortNames: ['svc'],
+    categories: ['all'],
+    verbs: ['get', 'list', 'watch'],
   }),
   secrets: define<Secret>({ resource: 'secrets', singular: 'secret', kind: 'Secret' }),
   serviceaccounts: define<ServiceAccount>({

@@ -18,6 +18,7 @@ import type {
   PodTemplate,
   PriorityClass,
   RuntimeClass,
+  Service,
   PodTemplateSpec,
   ReplicaSet,
   ReplicationController,
@@ -514,6 +515,31 @@ const runtimeClasses = printer<RuntimeClass>(
   (runtimeClass, nowWallMs) => [nameOf(runtimeClass), runtimeClass.handler, objectAge(runtimeClass, nowWallMs)],
 );
 
+const services = printer<Service>(
+  [
+    nameColumn,
+    column('Type', 'How it is reached'),
+    column('Cluster-IP', 'Its address in the cluster'),
+    column('External-IP', 'Its addresses outside'),
+    column('Port(s)', 'Where it listens'),
+    ageColumn,
+    column('Selector', 'Whose pods it leads to', 1),
+  ],
+  (service, nowWallMs) => {
+    const { type = '', clusterIP = '', externalIPs = [], ports = [], selector = {} } = service.spec ?? {};
+    const pairs = Object.entries(selector).map(([key, value]) => `${key}=${value}`);
+    return [
+      nameOf(service),
+      type,
+      clusterIP || '<none>',
+      externalIPs.join(',') || '<none>',
+      ports.map(({ port, protocol = 'TCP' }) => `${port}/${protocol}`).join(',') || '<none>',
+      objectAge(service, nowWallMs),
+      pairs.join(',') || '<none>',
+    ];
+  },
+);
+
 const signingRequests = printer<CertificateSigningRequest>(
   [
     nameColumn,
@@ -563,6 +589,7 @@ const printerByModel: ReadonlyMap<string, Printer> = new Map([
   ['PodDisruptionBudget', disruptionBudgets],
   ['PriorityClass', priorityClasses],
   ['RuntimeClass', runtimeClasses],
+  ['Service', services],
   ['CertificateSigningRequest', signingRequests],
 ]);
 

@@ -59,6 +59,8 @@ import { servedOf, servedResources, servedTypes, storedTypes } from './served.ts
 import type { Served } from './served.ts';
 import type { TokenIssuer } from './token-issuer.ts';
 import { WatchCache } from './watch-cache.ts';
+import { publishServer } from './kubernetes-service.ts';
+import type { ServerEndpoint } from './kubernetes-service.ts';
 import { WatchFeed, registryPrefix } from './watch-feed.ts';
 
 export interface ApiServerDeps {
@@ -219,6 +221,11 @@ export class ApiServer {
     } finally {
       signal.removeEventListener('abort', stop);
     }
+  }
+
+  /** Tells pods where they reach this server, in the Service `kubernetes` and so in their environment. */
+  publish(endpoint: ServerEndpoint, signal: AbortSignal): Promise<void> {
+    return publishServer(this.#servedOf(resources.services), this.#creator, endpoint, signal);
   }
 
   /** Background work until `signal` aborts. Call it once. */

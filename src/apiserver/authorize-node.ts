@@ -55,6 +55,7 @@ export class NodeAuthorizer {
       case resources.certificatesigningrequests:
         return verdict(subresource === '' && ['create', ...reading].includes(verb), '');
       case resources.runtimeclasses:
+      case resources.services:
         return verdict(subresource === '' && reading.includes(verb), '');
       case resources.tokenreviews:
       case resources.selfsubjectreviews:

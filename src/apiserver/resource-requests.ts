@@ -1,4 +1,5 @@
 /** Answers requests about objects: every verb on every served kind. Callers have checked who asks. */
+import { servicesRefused } from './kubernetes-service.ts';
 import { parseFieldSelector } from '../api/field-selector.ts';
 import type { Draft } from '../api/draft.ts';
 import type { CertificateSigningRequest, Node, Eviction, Pod } from '../api/gen/types.ts';
@@ -139,7 +140,8 @@ export class ResourceRequests {
     signal: AbortSignal,
   ): Promise<HttpResponse> | HttpResponse {
     if (route.subresource !== '') return this.#subresource(request, route, verb, signal);
-    if (verb === 'connect' || !route.type.verbs.includes(verb)) throw wrongMethod();
+    const isServed = verb !== 'connect' && route.type.verbs.includes(verb);
+    if (!isServed) throw route.type === resources.services ? servicesRefused() : wrongMethod();
     switch (verb) {
       case 'get':
         return this.#get(request, route, signal);

@@ -12,13 +12,11 @@ export interface EnvValue {
 
 /**
  * The environment of a container: `envFrom` first, then `env` in order, each with `$(NAME)` replaced by what was
- * defined before it. Fails with upstream's texts when something it refers to is missing. Upstream:
+ * defined before it or by `links`, then those of `links` whose names are not taken. Fails with upstream's texts when something it refers to is missing. Upstream:
  * `makeEnvironmentVariables`.
  */
 export async function containerEnv(
-  objects: ObjectReader,
-  facts: DownwardFacts,
-  container: Container,
+  { objects, facts, container, links }: EnvSources,
   signal: AbortSignal,
 ): Promise<readonly EnvValue[]> {
   const namespace = facts.pod.metadata?.namespace ?? '';
@@ -29,23 +27,32 @@ export async function containerEnv(
     }
   }
   for (const variable of container.env ?? []) {
-    const value = await envValue({ objects, facts, container, namespace, values }, variable, signal);
+    const value = await envValue({ objects, facts, container, namespace, values, links }, variable, signal);
     if (value !== undefined) values.set(variable.name, value);
   }
+  for (const [key, value] of links) if (!values.has(key)) values.set(key, value);
   return [...values].map(([key, value]) => ({ key, value }));
 }
 
-interface EnvContext {
+export interface EnvSources {
   readonly objects: ObjectReader;
   readonly facts: DownwardFacts;
   readonly container: Container;
+  /** Of services: `serviceEnv`. */
+  readonly links: ReadonlyMap<string, string>;
+}
+
+interface EnvContext extends EnvSources {
   readonly namespace: string;
   readonly values: ReadonlyMap<string, string>; // defined so far
 }
 
 /** `undefined`: an optional reference to nothing; the variable is left out. */
 function envValue(context: EnvContext, variable: EnvVar, signal: AbortSignal): Promise<string | undefined> {
-  if (variable.valueFrom === undefined) return Promise.resolve(expand(variable.value ?? '', context.values));
+  if (variable.valueFrom === undefined) {
+    const { values, links } = context;
+    return Promise.resolve(expand(variable.value ?? '', { get: (name) => values.get(name) ?? links.get(name) }));
+  }
   return sourceValue(context, variable.valueFrom, signal);
 }
 
@@ -112,7 +119,7 @@ function decodeText(base64: string): string {
 }
 
 /** Replaces `$(NAME)` by its value; unknown names stay as written, `$$` is a `$`. Upstream: `expansion.Expand`. */
-export function expand(text: string, values: ReadonlyMap<string, string>): string {
+export function expand(text: string, values: Pick<ReadonlyMap<string, string>, 'get'>): string {
   return text.replace(/\$(?:\$|\(([^)]*)\))/gs, (found, name: string | undefined) => {
     if (name === undefined) return '$';
     return values.get(name) ?? found;

@@ -1,4 +1,4 @@
-import type { Node, Pod, PodStatus } from '../api/gen/types.ts';
+import type { Node, Pod, PodStatus, Service } from '../api/gen/types.ts';
 import { quantityOf, quantityValue } from '../api/quantity.ts';
 import { resources } from '../api/resources.ts';
 import type { Clock } from '../base/clock.ts';
@@ -134,6 +134,7 @@ export class Kubelet {
   readonly #context: NodeContext;
   readonly #isAlone: boolean;
   readonly #pods: Informer<Pod>; // with mirrors of static pods; empty if alone
+  readonly #services: Informer<Service> | undefined;
   readonly #ownNode: Informer<Node>; // so that a label counts for the kubelet as soon as for the scheduler
   readonly #statics: StaticPodKeeper;
   readonly #statuses: StatusWriter;
@@ -153,6 +154,9 @@ export class Kubelet {
     this.#isAlone = deps.client === undefined;
     const runtime = withDeadlines(deps.runtime, clock);
     const allocatable = options.allocatable ?? options.capacity;
+    this.#services = this.#isAlone
+      ? undefined
+      : new ListWatchInformer<Service>({ client, type: resources.services, clock, entropy, log });
     this.#context = {
       clock,
       entropy: entropy.fork('kubelet'),
@@ -160,6 +164,7 @@ export class Kubelet {
       metrics: makeKubeletMetrics(deps.metrics),
       client,
       objects: new ObjectReader(client, clock),
+      services: this.#services,
       recorder,
       runtime,
       files,
@@ -241,6 +246,7 @@ export class Kubelet {
         scope.start((inner) => this.#registration.run(inner));
         scope.start((inner) => this.#lease().run(inner));
         scope.start((inner) => this.#ownNode.run(inner));
+        scope.start(async (inner) => this.#services?.run(inner));
       }
       this.#runtimeName = await this.#untilRuntimeAnswers(scope.signal);
       const prober = this.#createProber(scope.signal);

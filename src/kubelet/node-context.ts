@@ -1,8 +1,10 @@
+import type { Service } from '../api/gen/types.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Entropy } from '../base/entropy.ts';
 import type { Log } from '../base/log.ts';
 import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/event-recorder.ts';
+import type { Informer } from '../client/informer.ts';
 import type { ContainerRuntime } from '../cri/runtime.ts';
 import type { KubeletMetrics } from './kubelet-metrics.ts';
 import type { NodeFiles } from './node-files.ts';
@@ -19,6 +21,8 @@ export interface NodeContext {
   readonly metrics: KubeletMetrics;
   readonly client: Client;
   readonly objects: ObjectReader;
+  /** For the environment of containers. `undefined`: there is no server. */
+  readonly services: Informer<Service> | undefined;
   readonly recorder: EventRecorder;
   readonly runtime: ContainerRuntime;
   readonly files: NodeFiles;

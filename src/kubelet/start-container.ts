@@ -3,6 +3,7 @@ import { StatusError, messageOf } from '../base/status-error.ts';
 import type { ContainerConfig, Mount, PodSandboxConfig } from '../cri/runtime.ts';
 import { containerConfigOf, needsImageUser } from './container-config.ts';
 import { containerEnv } from './container-env.ts';
+import { serviceEnv } from './service-env.ts';
 import { restartCountOf } from './container-labels.ts';
 import { runHook } from './hooks.ts';
 import type { ImagePulls, ImageResult } from './image-pulls.ts';
@@ -121,7 +122,8 @@ async function makeConfig(
   const { hostIps, allocatable, files, layout, memoryCapacityBytes } = context;
   const restartCount = await nextRestartCount(context, site, container);
   const facts = { pod, podIps, hostIps, allocatable };
-  const envs = await containerEnv(context.objects, facts, container, signal);
+  const links = await serviceEnv(context, pod, signal);
+  const envs = await containerEnv({ objects: context.objects, facts, container, links }, signal);
   const isUserAsked = needsImageUser(pod, container);
   const imageUser = isUserAsked ? (image ?? (await context.runtime.imageStatus(imageRef, signal))) : undefined;
   const messagePath = terminationLogPath(layout, podUidOf(pod), container.name, restartCount);

@@ -150,6 +150,8 @@ export async function openServer(
   scope.start(() => listener.done());
   const advertised = advertisedHost(options);
   address = net.isIPv6(advertised) ? `[${advertised}]:${port}` : `${advertised}:${port}`;
+  const ip = net.isIP(advertised) === 0 ? hostIp() : advertised;
+  await plane.server.publish({ ip, port }, scope.signal);
   const url = `https://${address}`;
   const kubeconfigPath = path.join(dataDir, 'kubeconfig');
   writeSecretFile(kubeconfigPath, adminKubeconfig(url, pki));

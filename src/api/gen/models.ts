@@ -137,6 +137,9 @@ export const models = {
     secretRef: { type: 'LocalObjectReference', shape: 'one', pointer: true, omitEmpty: true, tag: 4 },
     volumeID: { type: 'string', shape: 'one', required: true, tag: 1 },
   },
+  ClientIPConfig: {
+    timeoutSeconds: { type: 'int32', shape: 'one', pointer: true, omitEmpty: true, tag: 1 },
+  },
   ClusterTrustBundleProjection: {
     labelSelector: { type: 'LabelSelector', shape: 'one', pointer: true, omitEmpty: true, tag: 3 },
     name: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 1 },
@@ -688,6 +691,15 @@ export const models = {
     resourceVersion: { type: 'string', shape: 'one', omitEmpty: true, tag: 2 },
     selfLink: { type: 'string', shape: 'one', omitEmpty: true, tag: 1 },
   },
+  LoadBalancerIngress: {
+    hostname: { type: 'string', shape: 'one', omitEmpty: true, tag: 2 },
+    ip: { type: 'string', shape: 'one', omitEmpty: true, tag: 1 },
+    ipMode: { type: 'string', shape: 'one', go: 'v1.LoadBalancerIPMode', pointer: true, omitEmpty: true, tag: 3 },
+    ports: { type: 'PortStatus', shape: 'list', omitEmpty: true, tag: 4 },
+  },
+  LoadBalancerStatus: {
+    ingress: { type: 'LoadBalancerIngress', shape: 'list', omitEmpty: true, tag: 1 },
+  },
   LocalObjectReference: {
     name: { type: 'string', shape: 'one', omitEmpty: true, tag: 1 },
   },
@@ -1089,6 +1101,11 @@ export const models = {
     metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
     spec: { type: 'PodSpec', shape: 'one', omitEmpty: true, tag: 2 },
   },
+  PortStatus: {
+    error: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 3 },
+    port: { type: 'int32', shape: 'one', required: true, tag: 1 },
+    protocol: { type: 'string', shape: 'one', required: true, go: 'v1.Protocol', tag: 2 },
+  },
   PortworxVolumeSource: {
     fsType: { type: 'string', shape: 'one', omitEmpty: true, tag: 2 },
     readOnly: { type: 'bool', shape: 'one', omitEmpty: true, tag: 3 },
@@ -1336,6 +1353,13 @@ export const models = {
     clientCIDR: { type: 'string', shape: 'one', required: true, tag: 1 },
     serverAddress: { type: 'string', shape: 'one', required: true, tag: 2 },
   },
+  Service: {
+    apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
+    kind: { type: 'string', shape: 'one', omitEmpty: true },
+    metadata: { type: 'ObjectMeta', shape: 'one', omitEmpty: true, tag: 1 },
+    spec: { type: 'ServiceSpec', shape: 'one', omitEmpty: true, tag: 2 },
+    status: { type: 'ServiceStatus', shape: 'one', omitEmpty: true, tag: 3 },
+  },
   ServiceAccount: {
     apiVersion: { type: 'string', shape: 'one', omitEmpty: true },
     automountServiceAccountToken: { type: 'bool', shape: 'one', pointer: true, omitEmpty: true, tag: 4 },
@@ -1348,6 +1372,43 @@ export const models = {
     audience: { type: 'string', shape: 'one', omitEmpty: true, tag: 1 },
     expirationSeconds: { type: 'int64', shape: 'one', pointer: true, omitEmpty: true, tag: 2 },
     path: { type: 'string', shape: 'one', required: true, tag: 3 },
+  },
+  ServicePort: {
+    appProtocol: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 6 },
+    name: { type: 'string', shape: 'one', omitEmpty: true, tag: 1 },
+    nodePort: { type: 'int32', shape: 'one', omitEmpty: true, tag: 5 },
+    port: { type: 'int32', shape: 'one', required: true, tag: 3 },
+    protocol: { type: 'string', shape: 'one', go: 'v1.Protocol', omitEmpty: true, tag: 2 },
+    targetPort: { type: 'intOrString', shape: 'one', omitEmpty: true, tag: 4 },
+  },
+  ServiceSpec: {
+    allocateLoadBalancerNodePorts: { type: 'bool', shape: 'one', pointer: true, omitEmpty: true, tag: 20 },
+    clusterIP: { type: 'string', shape: 'one', omitEmpty: true, tag: 3 },
+    clusterIPs: { type: 'string', shape: 'list', omitEmpty: true, tag: 18 },
+    externalIPs: { type: 'string', shape: 'list', omitEmpty: true, tag: 5 },
+    externalName: { type: 'string', shape: 'one', omitEmpty: true, tag: 10 },
+    externalTrafficPolicy: { type: 'string', shape: 'one', go: 'v1.ServiceExternalTrafficPolicy', omitEmpty: true, tag: 11 },
+    healthCheckNodePort: { type: 'int32', shape: 'one', omitEmpty: true, tag: 12 },
+    internalTrafficPolicy: { type: 'string', shape: 'one', go: 'v1.ServiceInternalTrafficPolicy', pointer: true, omitEmpty: true, tag: 22 },
+    ipFamilies: { type: 'string', shape: 'list', go: '[]v1.IPFamily', omitEmpty: true, tag: 19 },
+    ipFamilyPolicy: { type: 'string', shape: 'one', go: 'v1.IPFamilyPolicy', pointer: true, omitEmpty: true, tag: 17 },
+    loadBalancerClass: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 21 },
+    loadBalancerIP: { type: 'string', shape: 'one', omitEmpty: true, tag: 8 },
+    loadBalancerSourceRanges: { type: 'string', shape: 'list', omitEmpty: true, tag: 9 },
+    ports: { type: 'ServicePort', shape: 'list', omitEmpty: true, tag: 1, merge: true, mergeKey: 'port' },
+    publishNotReadyAddresses: { type: 'bool', shape: 'one', omitEmpty: true, tag: 13 },
+    selector: { type: 'string', shape: 'map', omitEmpty: true, tag: 2 },
+    sessionAffinity: { type: 'string', shape: 'one', go: 'v1.ServiceAffinity', omitEmpty: true, tag: 7 },
+    sessionAffinityConfig: { type: 'SessionAffinityConfig', shape: 'one', pointer: true, omitEmpty: true, tag: 14 },
+    trafficDistribution: { type: 'string', shape: 'one', pointer: true, omitEmpty: true, tag: 23 },
+    type: { type: 'string', shape: 'one', go: 'v1.ServiceType', omitEmpty: true, tag: 4 },
+  },
+  ServiceStatus: {
+    conditions: { type: 'Condition', shape: 'list', omitEmpty: true, tag: 2, merge: true, mergeKey: 'type' },
+    loadBalancer: { type: 'LoadBalancerStatus', shape: 'one', omitEmpty: true, tag: 1 },
+  },
+  SessionAffinityConfig: {
+    clientIP: { type: 'ClientIPConfig', shape: 'one', pointer: true, omitEmpty: true, tag: 1 },
   },
   SleepAction: {
     seconds: { type: 'int64', shape: 'one', required: true, tag: 1 },

@@ -156,6 +156,10 @@ export interface CinderVolumeSource {
   readonly volumeID: string;
 }
 
+export interface ClientIPConfig {
+  readonly timeoutSeconds?: number;
+}
+
 export interface ClusterTrustBundleProjection {
   readonly labelSelector?: LabelSelector;
   readonly name?: string;
@@ -786,6 +790,17 @@ export interface ListMeta {
   readonly selfLink?: string;
 }
 
+export interface LoadBalancerIngress {
+  readonly hostname?: string;
+  readonly ip?: string;
+  readonly ipMode?: string;
+  readonly ports?: readonly PortStatus[];
+}
+
+export interface LoadBalancerStatus {
+  readonly ingress?: readonly LoadBalancerIngress[];
+}
+
 export interface LocalObjectReference {
   readonly name?: string;
 }
@@ -1247,6 +1262,12 @@ export interface PodTemplateSpec {
   readonly spec?: PodSpec;
 }
 
+export interface PortStatus {
+  readonly error?: string;
+  readonly port: number;
+  readonly protocol: string;
+}
+
 export interface PortworxVolumeSource {
   readonly fsType?: string;
   readonly readOnly?: boolean;
@@ -1534,6 +1555,14 @@ export interface ServerAddressByClientCIDR {
   readonly serverAddress: string;
 }
 
+export interface Service {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly spec?: ServiceSpec;
+  readonly status?: ServiceStatus;
+}
+
 export interface ServiceAccount {
   readonly apiVersion?: string;
   readonly automountServiceAccountToken?: boolean;
@@ -1547,6 +1576,47 @@ export interface ServiceAccountTokenProjection {
   readonly audience?: string;
   readonly expirationSeconds?: number;
   readonly path: string;
+}
+
+export interface ServicePort {
+  readonly appProtocol?: string;
+  readonly name?: string;
+  readonly nodePort?: number;
+  readonly port: number;
+  readonly protocol?: string;
+  readonly targetPort?: number | string;
+}
+
+export interface ServiceSpec {
+  readonly allocateLoadBalancerNodePorts?: boolean;
+  readonly clusterIP?: string;
+  readonly clusterIPs?: readonly string[];
+  readonly externalIPs?: readonly string[];
+  readonly externalName?: string;
+  readonly externalTrafficPolicy?: string;
+  readonly healthCheckNodePort?: number;
+  readonly internalTrafficPolicy?: string;
+  readonly ipFamilies?: readonly string[];
+  readonly ipFamilyPolicy?: string;
+  readonly loadBalancerClass?: string;
+  readonly loadBalancerIP?: string;
+  readonly loadBalancerSourceRanges?: readonly string[];
+  readonly ports?: readonly ServicePort[];
+  readonly publishNotReadyAddresses?: boolean;
+  readonly selector?: Readonly<Record<string, string>>;
+  readonly sessionAffinity?: string;
+  readonly sessionAffinityConfig?: SessionAffinityConfig;
+  readonly trafficDistribution?: string;
+  readonly type?: string;
+}
+
+export interface ServiceStatus {
+  readonly conditions?: readonly Condition[];
+  readonly loadBalancer?: LoadBalancerStatus;
+}
+
+export interface SessionAffinityConfig {
+  readonly clientIP?: ClientIPConfig;
 }
 
 export interface SleepAction {
