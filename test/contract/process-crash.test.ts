@@ -44,11 +44,12 @@ for (const [index, way] of (['root', 'user', 'none'] as const).entries()) {
   test(`SIGKILL of livelet ends its containers, isolated by: ${way}`, { skip, timeout: 30_000 }, async () => {
     const directory = await fsp.mkdtemp(path.join(scratchRoot, 'livelet-crash-'));
     const mark = `6${process.pid}.${index}5`; // a duration that nobody else sleeps for
+    const args = ['--import', 'tsx', 'test/contract/process-crash-child.ts', directory, way, mark];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     try {
-      const args = ['--import', 'tsx', 'test/contract/process-crash-child.ts', directory, way, mark];
-      const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
       const [line] = (await once(child.stdout, 'data')) as [Buffer];
       const id = line.toString().trim();
+      for (let waitedMs = 0; processesWith(mark).length < 3 && waitedMs < endMsMax; waitedMs += 10) await sleep(10);
       assert.equal(processesWith(mark).length, 3, 'a shell and its two sleepers');
       child.kill('SIGKILL');
       await once(child, 'exit');
@@ -64,6 +65,7 @@ for (const [index, way] of (['root', 'user', 'none'] as const).entries()) {
       assert.ok(fs.readFileSync(status.logPath, 'utf8').includes(' F up\n'));
       await runtime.close();
     } finally {
+      child.kill('SIGKILL');
       await fsp.rm(directory, { recursive: true, force: true });
     }
   });
