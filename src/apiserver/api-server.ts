@@ -92,8 +92,6 @@ export interface ApiServerOptions {
   readonly gitVersion?: string;
 }
 
-const defaultServerAddress = (): string => '127.0.0.1:6443';
-
 export class ApiServer {
   /** Does not depend on `this`. */
   readonly handle: HttpHandler;
@@ -185,7 +183,7 @@ export class ApiServer {
       name: 'informer-sync',
       check: () => Promise.resolve(this.#isReady ? undefined : 'the server is starting'),
     };
-    const serverAddress = this.#options.serverAddress ?? defaultServerAddress;
+    const serverAddress = this.#options.serverAddress ?? (() => '127.0.0.1:6443');
     const discovery = new Discovery(servedResources(), serverAddress);
     const gitVersion = this.#options.gitVersion ?? 'v1.34.2+livelet';
     return new PathRequests({
@@ -298,10 +296,7 @@ export class ApiServer {
       return this.#paths.handle(request, route.path, signal);
     }
     if (route.kind === 'unknown') {
-      const review = answerReview(this.#reader, request, user, {
-        revision: () => this.#namespaceCache().revision,
-        serverAddress: this.#options.serverAddress ?? defaultServerAddress,
-      });
+      const review = answerReview(this.#reader, request, user, () => this.#namespaceCache().revision);
       if (review === undefined) throw noSuchPath();
       return review;
     }

@@ -1,7 +1,6 @@
 /**
- * Questions that are no objects: what may I do (`kubectl auth can-i`), which custom kinds there are (none; kubectl
- * asks when it meets a kind that it does not know), and where the API server is (upstream's e2e tests ask it before all
- * else, for the family of addresses).
+ * Questions that are no objects: what may I do (`kubectl auth can-i`), and which custom kinds there are (none; kubectl
+ * asks when it meets a kind that it does not know).
  */
 import { isJsonObject } from '../api/patch/merge-patch.ts';
 import type { HttpRequest, HttpResponse, UserInfo } from '../base/http.ts';
@@ -12,7 +11,6 @@ import type { BodyReader } from './request-body.ts';
 import { jsonResponse, wrongMethod } from './respond.ts';
 
 const customKindsPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-const apiServicePath = '/api/v1/namespaces/default/services/kubernetes';
 const authorization = 'authorization.k8s.io/v1';
 
 type Review = (spec: unknown, user: UserInfo) => object;
@@ -23,22 +21,13 @@ const reviews: ReadonlyMap<string, readonly [apiVersion: string, kind: string, r
   [`/apis/${authorization}/selfsubjectrulesreviews`, [authorization, 'SelfSubjectRulesReview', reviewRules]],
 ]);
 
-export interface ReviewFacts {
-  readonly revision: () => number;
-  /** `HOST:PORT`, as clients reach this server. */
-  readonly serverAddress: () => string;
-}
-
 /** `undefined`: the path is none of these. Any authenticated user may ask. */
 export function answerReview(
   reader: BodyReader,
   request: HttpRequest,
   user: UserInfo,
-  { revision, serverAddress }: ReviewFacts,
+  revision: () => number,
 ): HttpResponse | undefined {
-  if (request.path === apiServicePath && request.method === 'GET') {
-    return jsonResponse(200, JSON.stringify(apiService(serverAddress(), revision())));
-  }
   if (request.path === customKindsPath) {
     if (request.method !== 'GET') throw wrongMethod();
     const metadata = { resourceVersion: String(revision()) };
@@ -60,30 +49,6 @@ export function answerReview(
     status: review(spec, user),
   };
   return jsonResponse(201, JSON.stringify(answer));
-}
-
-/** A service without an address of its own, which is the truth of it: there are no others, and nothing acts on it. */
-function apiService(serverAddress: string, revision: number): object {
-  const port = Number(serverAddress.slice(serverAddress.lastIndexOf(':') + 1));
-  return {
-    kind: 'Service',
-    apiVersion: 'v1',
-    metadata: {
-      name: 'kubernetes',
-      namespace: 'default',
-      resourceVersion: String(revision),
-      labels: { component: 'apiserver', provider: 'kubernetes' },
-    },
-    spec: {
-      type: 'ClusterIP',
-      clusterIP: 'None',
-      clusterIPs: ['None'],
-      ipFamilies: ['IPv4'],
-      ipFamilyPolicy: 'SingleStack',
-      ports: [{ name: 'https', protocol: 'TCP', port, targetPort: port }],
-    },
-    status: { loadBalancer: {} },
-  };
 }
 
 /** Newer kubectls ask in protobuf; reviews are not in our field table, so that what exactly they ask stays unread. */
