@@ -154,9 +154,8 @@ export class Kubelet {
     this.#isAlone = deps.client === undefined;
     const runtime = withDeadlines(deps.runtime, clock);
     const allocatable = options.allocatable ?? options.capacity;
-    this.#services = this.#isAlone
-      ? undefined
-      : new ListWatchInformer<Service>({ client, type: resources.services, clock, entropy, log });
+    const reading = { client, clock, entropy, log };
+    this.#services = this.#isAlone ? undefined : new ListWatchInformer({ ...reading, type: resources.services });
     this.#context = {
       clock,
       entropy: entropy.fork('kubelet'),
@@ -179,16 +178,9 @@ export class Kubelet {
       runtimeName: () => this.#runtimeName,
     };
     const fieldSelector = `spec.nodeName=${options.nodeName}`;
-    this.#pods =
-      deps.pods ?? new ListWatchInformer<Pod>({ client, type: resources.pods, fieldSelector, clock, entropy, log });
-    this.#ownNode = new ListWatchInformer<Node>({
-      client,
-      type: resources.nodes,
-      fieldSelector: `metadata.name=${options.nodeName}`,
-      clock,
-      entropy,
-      log,
-    });
+    this.#pods = deps.pods ?? new ListWatchInformer<Pod>({ ...reading, type: resources.pods, fieldSelector });
+    const isOwn = `metadata.name=${options.nodeName}`;
+    this.#ownNode = new ListWatchInformer<Node>({ ...reading, type: resources.nodes, fieldSelector: isOwn });
     this.#pods.onChange((change) => this.#onPodChange(change));
     this.#ownNode.onChange(({ previous, current }) => {
       if (previous?.spec?.podCIDR !== current?.spec?.podCIDR) this.#registration.poke(); // pods wait for it
