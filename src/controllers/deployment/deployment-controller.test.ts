@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { startControlWorld } from '../../../test/support/control-world.ts';
 import type { Deployment, DeploymentSpec, ReplicaSet } from '../../api/gen/types.ts';
 import { resources } from '../../api/resources.ts';
+import { templateHash } from './revisions.ts';
 
 const ref = { namespace: 'default', name: 'web' };
 
@@ -229,6 +230,87 @@ test('a replica set made by hand is taken over, and its revision counts, with al
   assert.equal(metadata?.annotations?.['deployment.kubernetes.io/revision'], '3546343826724305833');
   const adopted = await client.get<ReplicaSet>(resources.replicasets, { namespace: 'default', name: 'by-hand' }, never);
   assert.deepEqual([adopted.metadata?.ownerReferences?.[0]?.name, adopted.spec?.replicas], ['web', 0]);
+  await world.close();
+});
+
+test('a rollout is overtaken by the next one, and what was never ready goes before what serves', async () => {
+  const strategy = { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } };
+  const world = await setUp('deploy-rollover', deployment(2, 'good', { minReadySeconds: 3, strategy }));
+  await world.live(6);
+  await world.setImage('never-ready');
+  await world.live(10);
+  assert.deepEqual(await world.sizes(), [2, 1]);
+  await world.setImage('better');
+  let least = 2;
+  for (let second = 0; second < 20; second++) {
+    await world.live(1);
+    const serving = (await world.livePods()).filter(({ spec }) => spec?.containers[0]?.image !== 'never-ready');
+    least = Math.min(least, serving.length);
+  }
+  assert.deepEqual([least, await world.sizes()], [2, [0, 0, 2]]);
+  await world.close();
+});
+
+test('another replica set that has the name of the next one makes it take another name', async () => {
+  const world = await setUp('deploy-collision', deployment(1, 'good'));
+  await world.live(2);
+  const { metadata, spec } = (await world.sets())[0] ?? {};
+  // As the server completes it: what is hashed has its defaults.
+  const { spec: podSpec } = spec?.template ?? {};
+  const containers = (podSpec?.containers ?? []).map((one) => ({ ...one, image: 'better' }));
+  const next = { metadata: { labels: { app: 'web' } }, spec: { ...podSpec, containers } };
+  const name = `web-${templateHash(next, undefined)}`;
+  const labels = { app: 'other' };
+  const other: ReplicaSet = {
+    metadata: { name },
+    spec: { replicas: 0, selector: { matchLabels: labels }, template: { ...next, metadata: { labels } } },
+  };
+  await world.client.create(resources.replicasets, { namespace: 'default' }, other, world.never);
+  await world.setImage('better');
+  await world.live(4);
+  assert.equal((await world.get()).status?.collisionCount, 1);
+  const own = (await world.sets()).filter((one) => one.metadata?.ownerReferences !== undefined);
+  assert.deepEqual(
+    own.map((one) => [one.metadata?.name === metadata?.name, one.metadata?.name === name, one.spec?.replicas]),
+    [
+      [true, false, 0],
+      [false, false, 1],
+    ],
+  );
+  await world.close();
+});
+
+test('conditions that somebody else has put into the status stay', async () => {
+  const world = await setUp('deploy-foreign-condition', deployment(1, 'good'));
+  await world.live(2);
+  const condition = { type: 'StatusUpdate', status: 'True', reason: 'E2E', message: 'Set from e2e test' };
+  const status = { ref: { ...ref, subresource: 'status' }, body: { status: { conditions: [condition] } } };
+  await world.client.patch(resources.deployments, status.ref, { type: 'merge', body: status.body }, world.never);
+  await world.clock.advance(0);
+  const all = (await world.get()).status?.conditions ?? [];
+  assert.deepEqual(all[0], condition);
+  assert.deepEqual(await world.conditions(), [
+    'Available=True MinimumReplicasAvailable',
+    'Progressing=True NewReplicaSetAvailable',
+    'StatusUpdate=True E2E',
+  ]);
+  await world.close();
+});
+
+test('scaled to what its replica set was just scaled to by hand, it goes on rolling', async () => {
+  const world = await setUp('deploy-hand-scaled', deployment(2, 'good'));
+  await world.live(2);
+  const [only] = await world.sets();
+  const body = { spec: { replicas: 4 } };
+  const byHand = { namespace: 'default', name: only?.metadata?.name ?? '' };
+  await Promise.all([
+    world.client.patch(resources.replicasets, byHand, { type: 'merge', body }, world.never),
+    world.client.patch(resources.deployments, ref, { type: 'merge', body }, world.never),
+  ]);
+  await world.live(3);
+  await world.setImage('better');
+  await world.live(15);
+  assert.deepEqual(await world.sizes(), [0, 4]);
   await world.close();
 });
 

@@ -133,7 +133,9 @@ export class DeploymentSync {
     const active = this.#replicaSets.filter((one) => sizeOf(one) > 0);
     const newestOld = [...this.#others(newest)].sort(byCreation).at(-1);
     const only = active.length === 0 ? (newest ?? newestOld) : active.length === 1 ? active[0] : undefined;
-    if (only !== undefined) return sizeOf(only) === replicas ? [] : [{ replicaSet: only, replicas }];
+    // Also one that has the size already: while its annotation says another, the deployment would count as scaled for
+    // ever, and never roll (as upstream's does).
+    if (only !== undefined) return [{ replicaSet: only, replicas }];
     if (active.length === 0) return [];
     if (isSaturated(this.#deployment, newest)) {
       return active.filter((one) => one !== newest).map((replicaSet) => ({ replicaSet, replicas: 0 }));

@@ -98,6 +98,19 @@ test('orphans lose their owner and stay; one with another owner only loses the o
   await close();
 });
 
+test('what has another owner stays when one owner waits for its end, and does not hold that up', async () => {
+  const { create, remove, find, close } = await setUp('gc-waiting-and-valid');
+  const going = await create('going');
+  const staying = await create('staying');
+  await create('shared', [going, staying]);
+  await create('own', [going]);
+  await remove('going', 'Foreground');
+  assert.deepEqual([await find('going'), await find('own')], [undefined, undefined]);
+  const { ownerReferences, deletionTimestamp } = (await find('shared'))?.metadata ?? {};
+  assert.deepEqual([ownerReferences, deletionTimestamp], [[ownedBy(staying)], undefined]);
+  await close();
+});
+
 test('an owner counts by its UID: what names one that never was, or was replaced, goes', async () => {
   const { create, find, restartControllers, close } = await setUp('gc-absent');
   const owner = await create('owner');
