@@ -1,7 +1,7 @@
 /**
  * `npm run bench [PART...]`: measures, prints the table of figures beside floors and peers of the same run, and with
  * `--save` keeps it in bench/results/ with the machine that it ran on. Parts: startup, pods, containerd, api,
- * probes, store, cli. Peers are measured where they are on the PATH: pm2, kubectl.
+ * probes, store, scheduler, scale, cli. Peers are measured where they are on the PATH: pm2, kubectl.
  */
 import fs from 'node:fs';
 import os from 'node:os';

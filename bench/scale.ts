@@ -1,8 +1,13 @@
 /**
  * A whole cluster in one process: the real API server (store in memory), scheduler, controllers, and a real kubelet for
- * each of many nodes, on simulated runtimes, with probes. Time is virtual and passes as quickly as this computer can;
- * what is told is the host's time, unless it says otherwise. `npx tsx bench/scale.ts [NODES [PODS]]`.
+ * each of many nodes, on simulated runtimes, with probes. Time is virtual: three controllers of 100 pods each are made
+ * in each virtual second, and the next one comes when all is done that this one asks for. So what is told in virtual
+ * time is how a cluster with machines of its own would feel (a runtime's call takes 1 to 5 ms, a probe's request about
+ * 1 ms, computing takes none), and what is told in real time is what all of it costs on one core of this computer.
+ * `npx tsx bench/scale.ts [NODES [PODS]]`; SCALE_PROGRESS=1 prints a line for each virtual second.
  */
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
 import type { Pod } from '../src/api/gen/types.ts';
 import { resources } from '../src/api/resources.ts';
 import { startSimulatedCluster } from '../src/main/simulated-cluster.ts';
@@ -13,9 +18,12 @@ const podsDefault = 30_000;
 const replicas = 100; // of each replication controller
 const controllersAtOnce = 3; // created in each virtual second: 300 pods a second
 const image = 'docker.io/luksa/kubia:latest';
-const steadySeconds = 30;
+const settleSeconds = 20; // until the last pod is Ready: its first probe comes within 10 s
+const steadySeconds = 10;
 const bytesPerMiB = 1_024 * 1_024;
 const giveUpSeconds = 3_600; // of virtual time
+/** Of the process that is measured: it collects garbage rather than grow past 4 GiB, and few of its objects die old. */
+const nodeFlags = ['--max-old-space-size=3584', '--max-semi-space-size=64'];
 
 interface Times {
   readonly createdMs: number;
@@ -27,11 +35,17 @@ interface Times {
 export interface ScaleResult {
   readonly nodes: number;
   readonly pods: number;
+  /** Real time until all nodes are registered. */
   readonly startSeconds: number;
+  /** Real time from the first controller's creation until the last pod runs. */
+  readonly podsSeconds: number;
   readonly podsPerSecond: number;
+  /** Likewise, by the time that this process computed, which others on the machine change less. */
+  readonly podsPerCpuSecond: number;
+  /** From when a watch shows a pod until it shows it Running. */
   readonly p99Ms: number;
   readonly p99VirtualMs: number;
-  /** Host seconds for a virtual one, with everything running. */
+  /** Real seconds for a virtual one, with everything running and Ready. */
   readonly steadyCost: number;
   readonly rssMiB: number;
 }
@@ -41,7 +55,7 @@ function percentile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
-export async function measureScale(nodeCount: number, podCount: number): Promise<ScaleResult> {
+async function measureScale(nodeCount: number, podCount: number): Promise<ScaleResult> {
   const capacity = { cpu: '32', memory: '256Gi', 'ephemeral-storage': '100Gi', pods: '110' };
   const startedMs = performance.now();
   const cluster = await startSimulatedCluster('scale', {
@@ -60,6 +74,7 @@ export async function measureScale(nodeCount: number, podCount: number): Promise
   const probe = { httpGet: { path: '/', port: 8080 }, periodSeconds: 10 };
   const spec = { containers: [{ name: 'main', image, livenessProbe: probe, readinessProbe: probe }] };
   const createdMs = performance.now();
+  const cpuBefore = process.cpuUsage();
   const controllerCount = Math.ceil(podCount / replicas);
   let made = 0;
   let virtualSeconds = 0;
@@ -79,8 +94,10 @@ export async function measureScale(nodeCount: number, podCount: number): Promise
       console.error(`${virtualSeconds + 1} virtual s: ${runningCount} of ${times.size} run; ${seconds} s, ${rss} MiB`);
     }
   }
-  const allSeconds = (performance.now() - createdMs) / 1_000;
+  const podsSeconds = (performance.now() - createdMs) / 1_000;
+  const cpu = process.cpuUsage(cpuBefore);
   if (runningCount < podCount) throw new Error(`${runningCount} of ${podCount} pods run after ${giveUpSeconds} s`);
+  await clock.advance(settleSeconds * 1_000);
   const steadyFromMs = performance.now();
   await clock.advance(steadySeconds * 1_000);
   const steadyCost = (performance.now() - steadyFromMs) / 1_000 / steadySeconds;
@@ -89,7 +106,9 @@ export async function measureScale(nodeCount: number, podCount: number): Promise
     nodes: nodeCount,
     pods: podCount,
     startSeconds,
-    podsPerSecond: podCount / allSeconds,
+    podsSeconds,
+    podsPerSecond: podCount / podsSeconds,
+    podsPerCpuSecond: podCount / ((cpu.user + cpu.system) / 1e6),
     p99Ms: percentile(
       all.map((one) => (one.runningMs ?? Number.NaN) - one.createdMs),
       0.99,
@@ -119,35 +138,41 @@ function note(times: Map<string, Times>, { metadata, status }: Pod, virtualMs: n
   return true;
 }
 
+/** In a process of its own, so that its memory is its own, and with `nodeFlags`. */
+async function measureApart(nodes: number, pods: number): Promise<ScaleResult> {
+  const args = [...nodeFlags, ...process.execArgv, import.meta.filename, String(nodes), String(pods)];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const output = await text(child.stdout);
+  // What the lines at the end of this file print.
+  return JSON.parse(output) as ScaleResult;
+}
+
 export async function benchScale(): Promise<BenchRow[]> {
   const nodes = Number(process.env['SCALE_NODES'] ?? nodesDefault);
   const pods = Number(process.env['SCALE_PODS'] ?? podsDefault);
-  const result = await measureScale(nodes, pods);
-  const of = `${nodes} nodes, ${pods} pods`;
+  const result = await measureApart(nodes, pods);
+  const of = `simulated, ${nodes} nodes, ${pods} pods with 2 probes each`;
+  // Kubernetes' own promise (sig-scalability, pod startup latency): 99 of 100 pods within 5 s.
+  const startup = { unit: 'ms', better: 'lower', target: 5_000 } as const;
+  // kwok's README: 1,000 nodes and 100,000 pods, 20 pods a second; its pods have no kubelet, no probes.
+  const kwok = { unit: '1/s', better: 'higher', peer: 20, peerName: 'kwok claims', target: 20 } as const;
   return [
+    { name: `${of}: created and brought to Running, real time`, ours: result.podsPerSecond, ...kwok },
+    { name: `${of}: the same, by CPU time of the process`, ours: result.podsPerCpuSecond, ...kwok },
+    { name: `${of}: created to Running, virtual time, p99`, ours: result.p99VirtualMs, ...startup },
+    { name: `${of}: created to Running, real time, 300 at once on one core, p99`, ours: result.p99Ms, ...startup },
     {
-      name: `${of}: pods from created to Running`,
-      unit: 'pods/s',
-      ours: result.podsPerSecond,
-      peer: 20,
-      peerName: 'kwok claims',
-      better: 'higher',
-      target: 330,
-    },
-    { name: `${of}: create to Running, p99`, unit: 'ms', ours: result.p99Ms, better: 'lower', target: 5_000 },
-    { name: `${of}: the same in virtual time`, unit: 'ms', ours: result.p99VirtualMs, better: 'lower', target: 5_000 },
-    {
-      name: `${of}: host time for each virtual second`,
+      name: `${of}: real time for a virtual second, all Ready (below 1: probes keep up)`,
       unit: 's',
       ours: result.steadyCost,
       better: 'lower',
       target: 1,
     },
-    { name: `${of}: memory`, unit: 'MiB', ours: result.rssMiB, better: 'lower', target: 4_096 },
+    { name: `${of}: memory (our own limit)`, unit: 'MiB', ours: result.rssMiB, better: 'lower', target: 4_096 },
   ];
 }
 
-if (process.argv[1]?.endsWith('scale.ts') === true) {
+if (import.meta.filename === process.argv[1]) {
   const [nodes = nodesDefault, pods = podsDefault] = process.argv.slice(2).map(Number);
-  console.log(await measureScale(nodes, pods));
+  console.log(JSON.stringify(await measureScale(nodes, pods), null, 2));
 }
