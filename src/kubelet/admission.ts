@@ -19,6 +19,14 @@ export interface Refusal {
   /** `OutOfcpu`, `NodePorts`, ... */
   readonly reason: string;
   readonly message: string;
+  /** All that is missing, if nothing else is against the pod. */
+  readonly shortages?: readonly Shortage[];
+}
+
+/** Of one resource: `cpu` in thousandths, all others in whole units. */
+export interface Shortage {
+  readonly name: string;
+  readonly amount: number;
 }
 
 export interface AdmissionInput {
@@ -35,7 +43,16 @@ export interface AdmissionInput {
  * admit handler.
  */
 export function refusalOf(input: AdmissionInput): Refusal | undefined {
-  return refusedByFields(input) ?? refusedByResources(input) ?? refusedByLabels(input) ?? refusedByPorts(input);
+  const byFields = refusedByFields(input);
+  if (byFields !== undefined) return byFields;
+  const lacks = lacksOf(input);
+  const otherwise = refusedByLabels(input) ?? refusedByPorts(input);
+  const [first] = lacks;
+  if (first === undefined) return otherwise;
+  const { name, requested, used, capacity } = first;
+  const message = `Node didn't have enough resource: ${name}, requested: ${requested}, used: ${used}, capacity: ${capacity}`;
+  const shortages = lacks.map((lack) => ({ name: lack.name, amount: lack.requested - (lack.capacity - lack.used) }));
+  return { reason: `OutOf${name}`, message, ...(otherwise === undefined ? { shortages } : {}) };
 }
 
 /** What the pod asks for and this node cannot give. */
@@ -76,10 +93,18 @@ function unsupportedOfContainers(containers: readonly Container[], field: string
   ]);
 }
 
-function refusedByResources({ pod, others, allocatable }: AdmissionInput): Refusal | undefined {
+interface Lack {
+  readonly name: string;
+  readonly requested: number;
+  readonly used: number;
+  readonly capacity: number;
+}
+
+function lacksOf({ pod, others, allocatable }: AdmissionInput): readonly Lack[] {
+  const lacks: Lack[] = [];
   const podsMax = quantityValue(quantityOf(allocatable['pods']));
   if (allocatable['pods'] !== undefined && others.length + 1 > podsMax) {
-    return insufficient('pods', 1, others.length, podsMax);
+    lacks.push({ name: 'pods', requested: 1, used: others.length, capacity: podsMax });
   }
   for (const [name, wanted] of requestsOf(pod)) {
     const free = quantityOf(allocatable[name]);
@@ -90,14 +115,9 @@ function refusedByResources({ pod, others, allocatable }: AdmissionInput): Refus
     if (isExtended(name) && allocatable[name] === undefined) continue;
     if (compareQuantities(addQuantities(used, wanted), free) <= 0) continue;
     const valueOf = name === 'cpu' ? quantityMilliValue : quantityValue;
-    return insufficient(name, valueOf(wanted), valueOf(used), valueOf(free));
+    lacks.push({ name, requested: valueOf(wanted), used: valueOf(used), capacity: valueOf(free) });
   }
-  return undefined;
-}
-
-function insufficient(name: string, requested: number, used: number, capacity: number): Refusal {
-  const message = `Node didn't have enough resource: ${name}, requested: ${requested}, used: ${used}, capacity: ${capacity}`;
-  return { reason: `OutOf${name}`, message };
+  return lacks;
 }
 
 function requestsOf({ spec }: Pod): ReadonlyMap<string, Quantity> {

@@ -16,7 +16,8 @@ import { LeaseRenewer } from '../client/lease.ts';
 import { ListWatchInformer } from '../client/list-watch-informer.ts';
 import { podLabels } from '../cri/runtime.ts';
 import type { ContainerEvent, ContainerRuntime } from '../cri/runtime.ts';
-import { refusalOf } from './admission.ts';
+import { admissionOf, isCritical, preemption } from './critical-pods.ts';
+import type { Admission } from './critical-pods.ts';
 import { Alarm } from '../base/alarm.ts';
 import type { Cgroups } from './cgroups.ts';
 import { removeOrphans } from './garbage.ts';
@@ -33,6 +34,9 @@ import type { HostInfo } from './node-status.ts';
 import { ObjectReader } from './object-reader.ts';
 import { isWorthSync } from './pod-changes.ts';
 import { isTerminalPhase, podReference, podUidOf } from './pod-names.ts';
+import type { PodState } from './pod-state.ts';
+import { evictedReason } from './pod-status.ts';
+import type { Verdict } from './pod-status.ts';
 import { PodCgroups } from './pod-cgroups.ts';
 import { PodSync } from './pod-sync.ts';
 import { PodWorker } from './pod-worker.ts';
@@ -260,10 +264,7 @@ export class Kubelet {
       const limits = new VolumeLimits(
         this.#context,
         () => [...this.#workers.values()].filter(({ state }) => state.kind === 'syncing').map(({ pod }) => pod),
-        (pod, eviction) => {
-          sync.evict(pod, eviction);
-          this.#workers.get(podUidOf(pod))?.poke();
-        },
+        (pod, message) => this.#evict(pod, { reason: evictedReason, message, disruption: message }),
       );
       scope.start((inner) => limits.run(inner));
       const node = nodeReference(this.#context.nodeName);
@@ -461,23 +462,37 @@ export class Kubelet {
 
   #onWorkerState(): void {
     for (const check of this.#workerDone) check();
+    for (const worker of this.#workers.values()) if (worker.isWaitingForRoom) worker.poke();
   }
 
-  #admit(pod: Pod): { readonly reason: string; readonly message: string } | undefined {
-    const others = [...this.#workers.values()]
-      .filter(({ state }) => state.kind === 'syncing' || state.kind === 'terminating')
-      .map((worker) => worker.pod)
-      .filter((other) => podUidOf(other) !== podUidOf(pod) && !isTerminalPhase(other.status?.phase));
+  #evict(pod: Pod, verdict: Verdict): void {
+    this.#running?.sync.evict(pod, verdict);
+    this.#workers.get(podUidOf(pod))?.poke();
+  }
+
+  #admit(pod: Pod): Admission {
+    const podsThat = (kind: PodState['kind']): readonly Pod[] =>
+      [...this.#workers.values()]
+        .filter(({ state }) => state.kind === kind)
+        .map((worker) => worker.pod)
+        .filter((other) => podUidOf(other) !== podUidOf(pod));
+    const isActive = (other: Pod): boolean => !isTerminalPhase(other.status?.phase);
+    // Who preempts waits for the last container of a victim, whose phase is Failed at once.
+    const leaving = podsThat('terminating').filter((other) => isCritical(pod) || isActive(other));
+    const others = [...podsThat('syncing').filter(isActive), ...leaving];
     const node = this.#ownNode.get('', this.#context.nodeName) ?? this.#registration.node;
     const allocatable = { ...node?.status?.allocatable, ...this.#context.allocatable };
-    const refusal = refusalOf({ pod, others, allocatable, node });
-    if (refusal === undefined && pod.status?.startTime === undefined) {
+    const admission = admissionOf({ pod, others, allocatable, node }, leaving);
+    if (admission.kind === 'waits') {
+      for (const victim of admission.victims) this.#evict(victim, preemption);
+    }
+    if (admission.kind === 'welcome' && pod.status?.startTime === undefined) {
       for (const message of unenforcedFieldsOf(pod, this.#context)) {
         this.#deps.recorder.event(podReference(pod), 'Warning', 'NotEnforced', message);
       }
       if (pod.spec?.dnsPolicy === 'ClusterFirst') this.#tellMissingDns();
     }
-    return refusal;
+    return admission;
   }
 
   /** Once: upstream writes it for every pod, but a node without cluster DNS is nothing that a pod can help. */

@@ -23,6 +23,14 @@ import { formatTime } from '../api/time.ts';
 /** Of the status and the event of a pod that this kubelet evicted. */
 export const evictedReason = 'Evicted';
 
+/** Why this kubelet ends a pod: its phase becomes Failed with this. */
+export interface Verdict {
+  readonly reason: string;
+  readonly message: string;
+  /** Of the condition DisruptionTarget; absent: the pod has itself to blame. */
+  readonly disruption?: string;
+}
+
 export interface PodStatusInput {
   readonly pod: Pod;
   readonly runtimePod: RuntimePod;
@@ -41,7 +49,7 @@ export interface PodStatusInput {
   /** The kubelet has ended the pod: what stopped will not run again. */
   readonly isTornDown: boolean;
   /** The kubelet decided to end it: its phase becomes Failed with this. */
-  readonly verdict: { readonly reason: string; readonly message: string } | undefined;
+  readonly verdict: Verdict | undefined;
 }
 
 /** The status of a pod from what the runtime has of it (sections 6.1 and 6.2); conditions carry no times yet. */
@@ -61,7 +69,7 @@ export function podStatusOf(input: PodStatusInput): PodStatus {
     ...(generation === undefined ? {} : { observedGeneration: generation }),
     phase,
     conditions: withDisruption(input, podConditionsOf({ pod, phase, statuses, hasSandbox })),
-    ...(verdict ?? explained),
+    ...(verdict === undefined ? explained : { reason: verdict.reason, message: verdict.message }),
     ...addressesOf(input),
     ...(previous.startTime === undefined ? {} : { startTime: previous.startTime }),
     ...(previous.nominatedNodeName === undefined ? {} : { nominatedNodeName: previous.nominatedNodeName }),
@@ -75,8 +83,8 @@ export function podStatusOf(input: PodStatusInput): PodStatus {
 /** An eviction is told for as long as the pod is there. */
 function withDisruption({ pod, previous, verdict }: PodStatusInput, conditions: PodCondition[]): PodCondition[] {
   const disruption =
-    verdict?.reason === evictedReason
-      ? disruptionCondition(pod, verdict.message)
+    verdict?.disruption !== undefined
+      ? disruptionCondition(pod, verdict.disruption)
       : (previous.conditions ?? []).find(
           (condition) => isOwnCondition(condition) && condition.type === 'DisruptionTarget',
         );

@@ -12,6 +12,7 @@ import { containerStatusesOf, isTerminalPhase, podReference, podUidOf } from './
 import { anyRegularStarted } from './pod-phase.ts';
 import type { PodEnding } from './pod-state.ts';
 import { containerIdText, evictedReason, lostState, podIpsOf, podStatusOf } from './pod-status.ts';
+import type { Verdict } from './pod-status.ts';
 import type { Prober, ProbeResult, ProbeType } from './probes/prober.ts';
 import type { PulledImages } from './pulled-images.ts';
 import { aliveContainers, readRuntimePod } from './runtime-pod.ts';
@@ -21,7 +22,6 @@ import { isStaticPod } from './static-pod.ts';
 import type { StatusWriter } from './status-writer.ts';
 import { syncContainers } from './sync-containers.ts';
 import { TerminationMessages } from './termination-messages.ts';
-import type { Eviction } from './volume-limits.ts';
 import { Volumes } from './volumes.ts';
 import type { MountableVolume } from './volumes.ts';
 
@@ -65,7 +65,7 @@ export class PodSync {
   readonly #messages: TerminationMessages;
   readonly #volumes: Volumes;
   readonly #mountFailures = new Map<string, number>(); // pod uid -> failures in a row
-  readonly #evictions = new Map<string, Eviction>(); // by pod uid
+  readonly #evictions = new Map<string, Verdict>(); // by pod uid
 
   constructor(deps: PodSyncDeps) {
     this.#deps = deps;
@@ -84,10 +84,11 @@ export class PodSync {
     onSeen(runtimePod);
     this.#takeOverProbes(pod, runtimePod);
     const eviction = this.#evictions.get(podUidOf(pod));
-    const verdict = eviction === undefined ? this.#overdue(pod) : { reason: evictedReason, message: eviction.message };
+    const verdict = eviction ?? this.#overdue(pod);
     const status = statuses.set(pod, this.#statusOf(pod, runtimePod, { isTornDown: false, verdict }));
     if (isTerminalPhase(status.phase)) {
-      return eviction === undefined ? { kind: 'finished' } : { kind: 'finished', graceSeconds: evictionGraceSeconds };
+      const isHard = eviction?.reason === evictedReason;
+      return isHard ? { kind: 'finished', graceSeconds: evictionGraceSeconds } : { kind: 'finished' };
     }
 
     const problem = this.#deps.networkProblem();
@@ -112,11 +113,11 @@ export class PodSync {
   }
 
   /** The next sync ends the pod for good. */
-  evict(pod: Pod, eviction: Eviction): void {
+  evict(pod: Pod, eviction: Verdict): void {
     const podUid = podUidOf(pod);
     if (this.#evictions.has(podUid)) return;
     this.#evictions.set(podUid, eviction);
-    this.#deps.context.recorder.event(podReference(pod), 'Warning', evictedReason, eviction.message);
+    this.#deps.context.recorder.event(podReference(pod), 'Warning', eviction.reason, eviction.message);
   }
 
   /** How long until the pod's activeDeadlineSeconds are over; `undefined`: it has none. */
@@ -201,7 +202,7 @@ export class PodSync {
     runtimePod: RuntimePod,
     how: {
       readonly isTornDown: boolean;
-      readonly verdict: { readonly reason: string; readonly message: string } | undefined;
+      readonly verdict: Verdict | undefined;
     },
   ): PodStatus {
     const { context, statuses, prober } = this.#deps;
@@ -234,7 +235,7 @@ export class PodSync {
     );
   }
 
-  #overdue(pod: Pod): { readonly reason: string; readonly message: string } | undefined {
+  #overdue(pod: Pod): Verdict | undefined {
     if (this.deadlineInMs(pod) !== 0) return undefined;
     const message = 'Pod was active on the node longer than the specified deadline';
     this.#deps.context.recorder.event(podReference(pod), 'Normal', 'DeadlineExceeded', message);

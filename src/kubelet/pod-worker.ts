@@ -5,6 +5,7 @@ import type { Log } from '../base/log.ts';
 import { StatusError, messageOf, unreachable } from '../base/status-error.ts';
 import { Alarm } from '../base/alarm.ts';
 import { isTerminalPhase, podUidOf } from './pod-names.ts';
+import type { Admission } from './critical-pods.ts';
 import { nextPodState } from './pod-state.ts';
 import type { PodEnding, PodEvent, PodState } from './pod-state.ts';
 import type { PodSync, SyncOutcome } from './pod-sync.ts';
@@ -23,8 +24,8 @@ export interface PodWorkerDeps {
   readonly entropy: Entropy;
   readonly log: Log;
   readonly sync: PodSync;
-  /** Why this node refuses the pod; `undefined`: it is welcome. Asked once, before its first sync. */
-  readonly admit: (pod: Pod) => { readonly reason: string; readonly message: string } | undefined;
+  /** Whether this node takes the pod. Asked before its first sync, and while it waits for room again and again. */
+  readonly admit: (pod: Pod) => Admission;
   /** When the kubelet's own second began: retries fall on whole seconds from there. */
   readonly originMonoMs: number;
   /** Its state is another one now. */
@@ -42,6 +43,7 @@ export class PodWorker {
   #state: PodState = { kind: 'waiting' };
   #step: AbortController | undefined; // of the step that runs now
   #changesInARow = 0; // syncs that found something to change, one right after the other
+  #isWaitingForRoom = false; // its last admission said so
   #isPoked = false; // something changed that the running step may not have seen
   #hasFailed = false; // the last step, by an error
   readonly #unseenDeaths = new Set<string>(); // ids of containers that ended after the last look at the runtime
@@ -60,6 +62,11 @@ export class PodWorker {
 
   get state(): PodState {
     return this.#state;
+  }
+
+  /** Others of this node are ended for its sake. */
+  get isWaitingForRoom(): boolean {
+    return this.#isWaitingForRoom;
   }
 
   /** The object as it is in the API now. The caller pokes if it asks for something else than before. */
@@ -175,8 +182,7 @@ export class PodWorker {
   async #runStep(state: PodState, signal: AbortSignal): Promise<number | undefined> {
     switch (state.kind) {
       case 'waiting':
-        this.#admit();
-        return 0;
+        return this.#admit();
       case 'syncing':
         return this.#sync(signal);
       case 'terminating':
@@ -190,14 +196,24 @@ export class PodWorker {
     }
   }
 
-  #admit(): void {
-    const refusal = this.#deps.admit(this.#pod);
-    if (refusal === undefined) {
-      this.#apply({ kind: 'admitted' });
-      return;
+  /** Returns when to ask again. */
+  #admit(): number {
+    this.#isWaitingForRoom = false;
+    const admission = this.#deps.admit(this.#pod);
+    switch (admission.kind) {
+      case 'welcome':
+        this.#apply({ kind: 'admitted' });
+        return 0;
+      case 'waits':
+        this.#isWaitingForRoom = true;
+        return loopMs;
+      case 'refused':
+        this.#deps.sync.reject(this.#pod, admission.reason, admission.message);
+        this.#apply({ kind: 'ending', ending: { cause: 'finished', graceSeconds: undefined } });
+        return 0;
+      default:
+        return unreachable(admission);
     }
-    this.#deps.sync.reject(this.#pod, refusal.reason, refusal.message);
-    this.#apply({ kind: 'ending', ending: { cause: 'finished', graceSeconds: undefined } });
   }
 
   async #sync(signal: AbortSignal): Promise<number> {

@@ -314,7 +314,7 @@ test('a static pod that has run to its end, or that the node refuses, is shown a
   const world = await startKubeletWorld('finished-static', { staticPods, scripts });
   await world.clock.advance(5_000);
   assert.match(await world.row('web-node-1'), /^0\/1 Completed 0/);
-  assert.match(await world.row('big-node-1'), /^0\/1 OutOfcpu 0/);
+  assert.match(await world.row('big-node-1'), /^0\/1 UnexpectedAdmissionError 0/);
   world.noted.take();
   await world.restartKubelet();
   await world.clock.advance(60_000);
@@ -350,5 +350,32 @@ test('a node without an API server runs its static pods, with probes, restarts a
   staticPods.set('/m/web.yaml', undefined);
   await world.clock.advance(40_000);
   assert.deepEqual(running(world), []);
+  await world.close();
+});
+
+test('on a full node a static pod takes the place of others, once they have ended', async () => {
+  const staticPods = new MemoryManifests();
+  const world = await startKubeletWorld('critical', { staticPods });
+  const asking = (cpu: string, script: string): object => ({
+    containers: [{ ...containerOf('main', script), resources: { requests: { cpu } } }],
+  });
+  await world.create('victim', { ...asking('2', 'run'), terminationGracePeriodSeconds: 5 });
+  await world.clock.advance(1_000);
+  assert.equal(await world.row('victim'), '1/1 Running 0');
+  staticPods.write('/m/web.yaml', asking('1', 'run'));
+  await world.clock.advance(10_000);
+  const { status } = await world.pod('victim');
+  assert.deepEqual(
+    [status?.phase, status?.reason, status?.message],
+    ['Failed', 'Preempting', 'Preempted in order to admit critical pod'],
+  );
+  const disruption = status?.conditions?.find(({ type }) => type === 'DisruptionTarget');
+  assert.deepEqual(
+    [disruption?.reason, disruption?.message],
+    ['TerminationByKubelet', 'Pod was preempted by Kubelet to accommodate a critical pod.'],
+  );
+  assert.ok((await world.events('victim')).includes('Warning Preempting x1 Preempted in order to admit critical pod'));
+  assert.equal(await world.row('web-node-1'), '1/1 Running 0');
+  assert.equal(running(world).length, 1);
   await world.close();
 });

@@ -7,11 +7,6 @@ import { podUidOf } from './pod-names.ts';
 
 const checkMs = 10_000; // upstream: the eviction manager's monitoringInterval
 
-/** Why a pod is evicted: the texts of its status and event. */
-export interface Eviction {
-  readonly message: string;
-}
-
 /**
  * Finds pods whose emptyDir volumes have outgrown their `sizeLimit`: all are measured one after the other, and 10 s
  * later again. Upstream: `localStorageEviction`, of which limits of `ephemeral-storage` are left out: what containers
@@ -20,13 +15,13 @@ export interface Eviction {
 export class VolumeLimits {
   readonly #context: Pick<NodeContext, 'clock' | 'files' | 'layout' | 'log'>;
   readonly #pods: () => readonly Pod[];
-  readonly #evict: (pod: Pod, eviction: Eviction) => void;
+  readonly #evict: (pod: Pod, message: string) => void;
 
-  /** `pods`: those that run now. */
+  /** `pods`: those that run now. `evict` gets the text for the pod's status and event. */
   constructor(
     context: Pick<NodeContext, 'clock' | 'files' | 'layout' | 'log'>,
     pods: () => readonly Pod[],
-    evict: (pod: Pod, eviction: Eviction) => void,
+    evict: (pod: Pod, message: string) => void,
   ) {
     this.#context = context;
     this.#pods = pods;
@@ -39,8 +34,8 @@ export class VolumeLimits {
       await clock.sleep(checkMs, 'kubelet.volumeLimits', signal);
       for (const pod of this.#pods()) {
         try {
-          const eviction = await this.#check(pod, signal);
-          if (eviction !== undefined) this.#evict(pod, eviction);
+          const problem = await this.#check(pod, signal);
+          if (problem !== undefined) this.#evict(pod, problem);
         } catch (error) {
           if (signal.aborted || !(error instanceof StatusError)) throw error;
           log.warn('volumesNotMeasured', { podUid: podUidOf(pod), error: messageOf(error) }); // again in 10 s
@@ -49,7 +44,7 @@ export class VolumeLimits {
     }
   }
 
-  async #check(pod: Pod, signal: AbortSignal): Promise<Eviction | undefined> {
+  async #check(pod: Pod, signal: AbortSignal): Promise<string | undefined> {
     const { files, layout } = this.#context;
     for (const { name, emptyDir } of pod.spec?.volumes ?? []) {
       const { sizeLimit } = emptyDir ?? {};
@@ -57,7 +52,7 @@ export class VolumeLimits {
       if (limitBytes === 0) continue;
       const usedBytes = await files.usedBytes(volumeDirectory(layout, podUidOf(pod), 'empty-dir', name), signal);
       if (usedBytes <= limitBytes) continue;
-      return { message: `Usage of EmptyDir volume "${name}" exceeds the limit "${sizeLimit}". ` };
+      return `Usage of EmptyDir volume "${name}" exceeds the limit "${sizeLimit}". `;
     }
     return undefined;
   }
