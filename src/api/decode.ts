@@ -199,7 +199,8 @@ function compileMap(owner: string, field: FieldSchema, goType: string): Read {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       return value === null ? undefined : saveTypeError(value, owner, goType, context);
     }
-    const members = Object.entries(value);
+    // Go writes `null` for a time that is none; it is left out here.
+    const members = Object.entries(value).filter(([, member]) => member !== null || field.type !== 'time');
     if (members.length === 0 && dropsEmpty) return undefined;
     const output: Record<string, unknown> = {};
     for (const [key, member] of members) {
