@@ -6,6 +6,7 @@ import type { Client } from '../client/client.ts';
 import { assumedPrograms } from '../insight/assumed-programs.ts';
 import { DrillLog } from '../insight/drill.ts';
 import type { DrillReport } from '../insight/drill.ts';
+import { failoverNumbers } from './failover.ts';
 import type { FailoverProfile } from './failover-profile.ts';
 import { settled, startSimulatedCluster } from './simulated-cluster.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
@@ -23,6 +24,11 @@ export interface SimulatedDrillOptions {
   /** Workloads and what they need; pods that say which node they are on stay there. */
   readonly objects: readonly DrillObject[];
   readonly failover: FailoverProfile;
+  /**
+   * Profile of the cluster that `objects` come from: what it gave pods to tolerate by itself they get anew from
+   * `failover`. Default: all stays as it is in them.
+   */
+  readonly madeUnder?: FailoverProfile;
   /** What happens to it. */
   readonly loss: 'crash' | 'partition';
 }
@@ -51,7 +57,11 @@ export const drillTypes: readonly ResourceType[] = [
  * programs pass their probes. Takes some milliseconds for each virtual second.
  */
 export async function simulateDrill(options: SimulatedDrillOptions): Promise<DrillReport> {
-  const { nodeName, nodes, objects, failover, loss } = options;
+  const { nodeName, nodes, failover, loss, madeUnder = failover } = options;
+  const objects =
+    madeUnder === failover
+      ? options.objects
+      : options.objects.map((object) => withoutGivenTolerations(object, madeUnder));
   if (!nodes.some(({ metadata }) => metadata?.name === nodeName)) {
     throw new StatusError('NotFound', `nodes "${nodeName}" not found`);
   }
@@ -171,6 +181,25 @@ export async function readLive(
     objects.push(...items.filter(isLive).map((object) => ({ type, object })));
   }
   return { nodes: (await client.list(resources.nodes, {}, signal)).items, objects };
+}
+
+/** A pod as it was before the server of its cluster added how long it stays on a node that is lost. */
+function withoutGivenTolerations({ type, object }: DrillObject, madeUnder: FailoverProfile): DrillObject {
+  if (type !== resources.pods) return { type, object };
+  // The type says so.
+  const pod = object as Pod;
+  const { notReady, unreachable } = failoverNumbers[madeUnder].evictionSeconds;
+  const given = new Map([
+    ['node.kubernetes.io/not-ready', notReady],
+    ['node.kubernetes.io/unreachable', unreachable],
+  ]);
+  const tolerations = pod.spec?.tolerations?.filter(
+    ({ key = '', effect, tolerationSeconds }) =>
+      effect !== 'NoExecute' || tolerationSeconds === undefined || given.get(key) !== tolerationSeconds,
+  );
+  if (pod.spec === undefined || tolerations === undefined) return { type, object };
+  const changed: Pod = { ...pod, spec: { ...pod.spec, tolerations } };
+  return { type, object: changed };
 }
 
 function isLive(object: KubernetesObject): boolean {

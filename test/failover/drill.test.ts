@@ -55,6 +55,22 @@ test('the pods of a live cluster are played where they are, and each is told of 
   await assert.rejects(simulateDrill({ nodeName: 'n7', ...one }), { reason: 'NotFound' });
 });
 
+test('another profile than that of the cluster is played with the patience that its server would give', async () => {
+  const nodes = ['n1', 'n2', 'n3'].map((name) => ({ name }));
+  const live = await startSimulatedCluster('live', { nodes });
+  const { clock, client } = live;
+  const spec = { replicas: 3, selector: { app: 'web' }, template };
+  const rc = { metadata: { name: 'web' }, spec };
+  await settled(clock, client.create(resources.replicationcontrollers, { namespace: 'default' }, rc as object, never));
+  await clock.advance(20_000);
+  const taken = await settled(clock, readLive(client, never));
+  const pods = (await settled(clock, client.list<Pod>(resources.pods, {}, never))).items;
+  await live.close();
+  const nodeName = pods[0]?.spec?.nodeName ?? '';
+  const report = await simulateDrill({ nodeName, ...taken, failover: 'fast', madeUnder: 'default', loss: 'crash' });
+  assert.ok(report.outageSeconds !== undefined && report.outageSeconds < 12, `${report.outageSeconds} s`);
+});
+
 test('what was not noticed or not replaced is told, and is no success', () => {
   const owner = { apiVersion: 'v1', kind: 'ReplicationController', name: 'rc', uid: 'rc', controller: true };
   const conditions = [{ type: 'Ready', status: 'True' }];

@@ -81,7 +81,8 @@ async function simulate(call: VerbCall, nodeName: string): Promise<DrillReport> 
   }
   const { client } = call.connect();
   const live = await readLive(client, signal);
-  return await simulateDrill({ nodeName, ...live, loss, failover: failover ?? (await profileOf(client, signal)) });
+  const madeUnder = await profileOf(client, signal);
+  return await simulateDrill({ nodeName, ...live, loss, failover: failover ?? madeUnder, madeUnder });
 }
 
 function drawNodes(count: number): readonly Node[] {
