@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pod } from '../../src/api/gen/types.ts';
 import { resources } from '../../src/api/resources.ts';
-import type { Entropy } from '../../src/base/entropy.ts';
-import { StatusError, hasReason, invariant } from '../../src/base/status-error.ts';
-import type { ApiClient } from '../../src/client/api-client.ts';
+import { hasReason, invariant } from '../../src/base/status-error.ts';
 import { SeededEntropy } from '../../src/sim/seeded-entropy.ts';
 import { startControlWorld } from '../support/control-world.ts';
+import { lossyClient } from '../support/lossy-client.ts';
 
 const seedCount = 8;
 const safetySeconds = 90;
@@ -15,40 +14,6 @@ const replicas = 4;
 const surge = 1;
 const namespace = 'default';
 const images = ['good', 'better', 'best', 'never-ready'];
-
-/** What the controllers ask for gets lost on the way there or back, and watches may break. */
-function lossy(
-  client: ApiClient,
-  entropy: Entropy,
-  faults: { on: boolean; readonly breaksWatches: boolean },
-): ApiClient {
-  const broken = (): StatusError => new StatusError('ServiceUnavailable', 'the connection broke');
-  const happens = (share: number): boolean => faults.on && entropy.unit() < share;
-  const through =
-    <A extends readonly unknown[], T>(send: (...args: A) => Promise<T>) =>
-    async (...args: A): Promise<T> => {
-      if (happens(0.08)) throw broken();
-      const answer = await send(...args);
-      if (happens(0.08)) throw broken();
-      return answer;
-    };
-  return {
-    ...client,
-    get: through(client.get) as ApiClient['get'],
-    list: through(client.list) as ApiClient['list'],
-    create: through(client.create) as ApiClient['create'],
-    update: through(client.update) as ApiClient['update'],
-    patch: through(client.patch) as ApiClient['patch'],
-    delete: through(client.delete) as ApiClient['delete'],
-    async *watch(type, options, signal) {
-      if (faults.breaksWatches && happens(0.1)) throw broken();
-      for await (const event of client.watch(type, options, signal)) {
-        if (faults.breaksWatches && happens(0.03)) throw broken();
-        yield event as never;
-      }
-    },
-  };
-}
 
 function template(app: string, image: string): object {
   return { metadata: { labels: { app } }, spec: { containers: [{ name: 'c', image }] } };
@@ -59,7 +24,7 @@ async function runWorkloads(seed: string): Promise<void> {
   const chaos = entropy.fork('chaos');
   const faults = { on: true, breaksWatches: chaos.unit() < 0.5 };
   const world = await startControlWorld(seed, {
-    through: (client) => lossy(client, entropy.fork('faults'), faults),
+    through: (client) => lossyClient(client, entropy.fork('faults'), faults),
   });
   const { client, clock, never } = world;
   const controller = { metadata: { name: 'rc' }, spec: { replicas, template: template('rc', 'good') } };

@@ -13,6 +13,7 @@ import type { ByController } from '../owned-pods/by-controller.ts';
 import { claimObjects } from '../owned-pods/claim-objects.ts';
 import { keyOf, refOf } from '../owned-pods/controller-ref.ts';
 import { Expectations } from '../owned-pods/expectations.ts';
+import { LostAnswers } from '../owned-pods/lost-answers.ts';
 import { changePods } from '../owned-pods/pod-batches.ts';
 import { referenceOf } from '../owned-pods/pod-control.ts';
 import type { PodControl } from '../owned-pods/pod-control.ts';
@@ -87,6 +88,7 @@ class DaemonSetReconciler implements Reconciler<string> {
   readonly #deps: DaemonSetDeps;
   readonly #control: PodControl;
   readonly #expectations: Expectations;
+  readonly #lost: LostAnswers;
   /** Of pods that a node refused or lost, by daemon set and node. Upstream: `failedPodsBackoff`. */
   readonly #failures: DoublingDelays;
 
@@ -94,6 +96,7 @@ class DaemonSetReconciler implements Reconciler<string> {
     this.#deps = deps;
     this.#control = { client: deps.client, events, ownerType: resources.daemonsets };
     this.#expectations = expectations;
+    this.#lost = new LostAnswers({ ...deps, expectations });
     this.#failures = new DoublingDelays(deps.clock, { firstMs: 1_000, maxMs: 900_000 });
   }
 
@@ -101,18 +104,22 @@ class DaemonSetReconciler implements Reconciler<string> {
     const { client, clock, daemonSets, revisionsByController } = this.#deps;
     const { namespace, name } = refOf(key);
     const daemonSet = daemonSets.get(namespace, name);
-    if (daemonSet === undefined) this.#expectations.forget(key);
+    if (daemonSet === undefined) {
+      this.#expectations.forget(key);
+      this.#lost.forget(key);
+    }
     if (daemonSet === undefined || daemonSet.metadata?.deletionTimestamp !== undefined) return { kind: 'settled' };
     const { uid = '' } = daemonSet.metadata ?? {};
     const candidates = [...revisionsByController.ownedBy(uid), ...revisionsByController.orphansIn(namespace)];
     const history = await recordTemplate(client, daemonSet, candidates, signal);
     const { hash } = history;
+    await this.#lost.clear(key, daemonSet, matcherOfSelector(daemonSet.spec?.selector), signal);
+    const mayManage = this.#expectations.areMet(key);
     const pods = await this.#claimPods(daemonSet, signal);
     if (!(await mergeDoubles(client, history, pods, signal))) return { kind: 'again', afterMs: relabelledMs };
     const views = this.#viewNodes(daemonSet, pods);
     let retryMs: number | undefined;
     let failure: unknown;
-    const mayManage = this.#expectations.areMet(key);
     if (mayManage) {
       const { changes, delayMs } = this.#changes(key, daemonSet, views, pods, hash);
       retryMs = delayMs;
@@ -206,7 +213,9 @@ class DaemonSetReconciler implements Reconciler<string> {
   ): Promise<unknown> {
     const create = changes.create.slice(0, burstMax).map((name) => podForNode(daemonSet, name, hash));
     const batch = { control: this.#control, owner: daemonSet, expectations: this.#expectations, key };
-    return changePods(batch, create, changes.remove.slice(0, burstMax), signal);
+    const failure = await changePods(batch, create, changes.remove.slice(0, burstMax), signal);
+    this.#lost.note(key, failure);
+    return failure;
   }
 
   /** `hasActed`: what this generation asks for has been seen to. */

@@ -8,6 +8,7 @@ import type { Client } from '../../client/client.ts';
 import type { EventRecorder } from '../../client/event-recorder.ts';
 import { inDeletionOrder } from '../owned-pods/deletion-order.ts';
 import type { Expectations } from '../owned-pods/expectations.ts';
+import type { LostAnswers } from '../owned-pods/lost-answers.ts';
 import { changePods, uidOf } from '../owned-pods/pod-batches.ts';
 import { podFromTemplate, referenceOf } from '../owned-pods/pod-control.ts';
 import type { PodControl } from '../owned-pods/pod-control.ts';
@@ -31,6 +32,7 @@ import type { Progress, Verdict } from './job-progress.ts';
 import { accountFor } from './pod-accounting.ts';
 import { endedAtMs, replacesOnlyFailed } from './pod-ends.ts';
 import { countsPerIndex, isIndexed, podOfIndex } from './pod-index.ts';
+import type { JobWrites } from './job-writes.ts';
 import type { ReleasedPods } from './released-pods.ts';
 
 const burstMax = 500;
@@ -49,7 +51,9 @@ export interface JobSyncDeps {
   readonly clock: Clock;
   readonly events: EventRecorder;
   readonly expectations: Expectations;
+  readonly lost: LostAnswers;
   readonly released: ReleasedPods;
+  readonly writes: JobWrites;
 }
 
 export interface JobView {
@@ -204,10 +208,13 @@ export class JobSync {
   }
 
   async #change(create: readonly Pod[], remove: readonly Pod[], signal: AbortSignal): Promise<void> {
-    const { expectations } = this.#deps;
-    const batch = { control: this.#control, owner: this.#job, expectations, key: this.#view.key };
+    const { expectations, lost } = this.#deps;
+    const { key } = this.#view;
+    const batch = { control: this.#control, owner: this.#job, expectations, key };
     const failure = await changePods(batch, create, remove, signal);
-    if (failure !== undefined) throw failure;
+    if (failure === undefined) return;
+    lost.note(key, failure);
+    throw failure;
   }
 
   /**
@@ -331,9 +338,7 @@ export class JobSync {
   async #write(status: JobStatus, signal: AbortSignal): Promise<void> {
     const next = compact(status);
     if (sameValue(next, this.#job.status ?? {})) return;
-    const { namespace = '', name = '' } = this.#job.metadata ?? {};
-    const ref = { namespace, name, subresource: 'status' };
-    this.#job = await this.#deps.client.update(resources.jobs, ref, { ...this.#job, status: next }, signal);
+    this.#job = await this.#deps.writes.write(this.#job, next, signal);
   }
 }
 

@@ -1,5 +1,4 @@
 import type { Pod, ReplicaSetStatus } from '../../api/gen/types.ts';
-import { selectorText } from '../../api/label-selector.ts';
 import { resources } from '../../api/resources.ts';
 import { sameValue } from '../../api/validation/same-value.ts';
 import type { Outcome, Reconciler } from '../../base/run-reconciler.ts';
@@ -14,7 +13,8 @@ import { claimObjects } from '../owned-pods/claim-objects.ts';
 import { controllerOf, keyOf, refOf } from '../owned-pods/controller-ref.ts';
 import { inDeletionOrder } from '../owned-pods/deletion-order.ts';
 import { Expectations } from '../owned-pods/expectations.ts';
-import { changePods, uidOf } from '../owned-pods/pod-batches.ts';
+import { LostAnswers } from '../owned-pods/lost-answers.ts';
+import { changePods } from '../owned-pods/pod-batches.ts';
 import { podFromTemplate } from '../owned-pods/pod-control.ts';
 import type { PodControl } from '../owned-pods/pod-control.ts';
 import { isPodActive, isPodReady, readySinceWallMs } from '../owned-pods/pod-readiness.ts';
@@ -76,7 +76,7 @@ class Replication<T extends Replicated> implements Reconciler<string> {
   readonly #kind: ReplicaKind<T>;
   readonly #control: PodControl;
   readonly #expectations: Expectations;
-  readonly #doubtful = new Set<string>(); // keys of owners of which a create or delete was not answered
+  readonly #lost: LostAnswers;
 
   constructor(deps: ReplicationDeps<T>, kind: ReplicaKind<T>, events: EventRecorder, expectations: Expectations) {
     this.name = kind.component;
@@ -84,6 +84,7 @@ class Replication<T extends Replicated> implements Reconciler<string> {
     this.#kind = kind;
     this.#control = { client: deps.client, events, ownerType: kind.type };
     this.#expectations = expectations;
+    this.#lost = new LostAnswers({ ...deps, expectations });
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
@@ -91,10 +92,10 @@ class Replication<T extends Replicated> implements Reconciler<string> {
     const owner = this.#deps.owners.get(namespace, name);
     if (owner === undefined) {
       this.#expectations.forget(key);
-      this.#doubtful.delete(key);
+      this.#lost.forget(key);
       return { kind: 'settled' };
     }
-    if (this.#doubtful.has(key)) await this.#clearDoubt(key, owner, signal);
+    await this.#lost.clear(key, owner, this.#kind.selectorOf(owner), signal);
     const isCurrent = this.#expectations.areMet(key);
     const pods = await this.#claimPods(owner, signal);
     const isGoing = owner.metadata?.deletionTimestamp !== undefined;
@@ -128,7 +129,7 @@ class Replication<T extends Replicated> implements Reconciler<string> {
     const failure = await changePods(batch, create, remove, signal);
     if (failure === undefined) return undefined;
     if (!(failure instanceof StatusError)) throw failure;
-    if (mayHaveHappened(failure)) this.#doubtful.add(key);
+    this.#lost.note(key, failure);
     return failure;
   }
 
@@ -149,22 +150,6 @@ class Replication<T extends Replicated> implements Reconciler<string> {
     return related
       .flatMap(({ metadata }) => this.#deps.podsByController.ownedBy(metadata?.uid ?? ''))
       .filter(isPodActive);
-  }
-
-  /** A request whose answer was lost may have been done: looks at what there really is, and expects to see it so. */
-  async #clearDoubt(key: string, owner: T, signal: AbortSignal): Promise<void> {
-    const { client, podsByController } = this.#deps;
-    const { uid = '', namespace = '' } = owner.metadata ?? {};
-    const labelSelector = selectorText(this.#kind.selectorOf(owner));
-    const { items } = await client.list<Pod>(resources.pods, { namespace, labelSelector }, signal);
-    const isOwn = (pod: Pod): boolean => controllerOf(pod)?.uid === uid;
-    const live = uidsOf(items.filter((pod) => isOwn(pod) && isPodActive(pod)));
-    const known = podsByController.ownedBy(uid);
-    const knownUids = uidsOf(known);
-    const creations = [...live].filter((podUid) => !knownUids.has(podUid)).length;
-    const deletions = [...uidsOf(known.filter(isPodActive))].filter((podUid) => !live.has(podUid));
-    this.#expectations.expect(key, { creations, deletions });
-    this.#doubtful.delete(key);
   }
 
   async #writeStatus(owner: T, status: ReplicaSetStatus, signal: AbortSignal): Promise<void> {
@@ -193,13 +178,4 @@ function isWorthCounting(previous: Pod, current: Pod): boolean {
     readySinceWallMs(previous) !== readySinceWallMs(current) ||
     !sameValue(previous.metadata?.labels, current.metadata?.labels)
   );
-}
-
-function uidsOf(pods: readonly Pod[]): ReadonlySet<string> {
-  return new Set(pods.map(uidOf));
-}
-
-/** Whether a request that failed so may have been done all the same. */
-function mayHaveHappened(error: StatusError): boolean {
-  return hasReason(error, 'ServiceUnavailable', 'Timeout', 'InternalError');
 }
