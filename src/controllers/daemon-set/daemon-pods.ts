@@ -115,7 +115,8 @@ export function changesOnNode(
 ): DaemonChanges {
   if (decision === 'leaves') return { create: [], remove: pods.filter((pod) => !isGoing(pod)) };
   const create = decision === 'runs' ? [name] : [];
-  if (pods.length === 0) return { create, remove: [] };
+  // One that has ended, and only has finalizers left, takes no place.
+  if (pods.every((pod) => isGoing(pod) && hasEnded(pod))) return { create, remove: [] };
   const live = pods.filter((pod) => !isGoing(pod));
   const ended = live.filter(hasEnded);
   const running = live.filter((pod) => !ended.includes(pod)).sort(byAge);
@@ -150,8 +151,12 @@ export function isAvailable({ spec }: DaemonSet, pod: Pod, nowWallMs: number): b
   return availableInMs(pod, spec?.minReadySeconds ?? 0, nowWallMs) === 0;
 }
 
+/** The one that has a node before any that has none, then the oldest. Upstream: `podByCreationTimestampAndPhase`. */
 function byAge(a: Pod, b: Pod): number {
-  const [ofA, ofB] = [a.metadata?.creationTimestamp ?? '', b.metadata?.creationTimestamp ?? ''];
+  const [isPlacedA, isPlacedB] = [(a.spec?.nodeName ?? '') !== '', (b.spec?.nodeName ?? '') !== ''];
+  if (isPlacedA !== isPlacedB) return isPlacedA ? -1 : 1;
+  const orderOf = ({ metadata }: Pod): string => `${metadata?.creationTimestamp ?? ''} ${metadata?.name ?? ''}`;
+  const [ofA, ofB] = [orderOf(a), orderOf(b)];
   return ofA === ofB ? 0 : ofA < ofB ? -1 : 1;
 }
 

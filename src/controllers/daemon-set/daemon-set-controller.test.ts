@@ -178,6 +178,22 @@ test('a pod that fails is replaced, later and later', async () => {
   await world.close();
 });
 
+test('a pod that has ended and only waits for a finalizer is replaced at once', async () => {
+  const world = await setUp('ds-finalizer', [node('n1')], 'good');
+  await world.live(2);
+  const [pod] = await world.pods();
+  const name = pod?.metadata?.name ?? '';
+  const held = { type: 'merge', body: { metadata: { finalizers: ['example.com/held'] } } } as const;
+  await world.client.patch(resources.pods, { namespace: 'default', name }, held, world.never);
+  await world.setStatus(name, { phase: 'Failed' });
+  await world.live(2);
+  assert.deepEqual((await world.pods()).length, 2);
+  assert.deepEqual(await world.placed(), ['n1 good']);
+  const status = (await world.get()).status;
+  assert.deepEqual([status?.desiredNumberScheduled, status?.currentNumberScheduled], [1, 1]);
+  await world.close();
+});
+
 test('of two revisions of one template the newer stays; its pods are relabelled, and none is restarted', async () => {
   const world = await setUp('ds-doubles', threeNodes, 'good');
   await world.live(2);
