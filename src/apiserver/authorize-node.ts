@@ -13,7 +13,7 @@ import type { HttpRequest } from '../base/http.ts';
 import { StatusError } from '../base/status-error.ts';
 import type { Registry } from './registry.ts';
 import type { ResourceRoute } from './route.ts';
-import type { StoredObject } from './stored-object.ts';
+import type { FullObject, StoredObject } from './stored-object.ts';
 
 export interface NodeAuthorizerDeps {
   readonly pods: Registry;
@@ -167,12 +167,18 @@ function judgeNodes(node: string, verb: string, route: ResourceRoute, request: H
   return verdict(name === node, `node ${JSON.stringify(node)} is not allowed to modify node ${JSON.stringify(name)}`);
 }
 
-/** Why this node may not make an object of this name; `undefined`: it may. Upstream: `NodeRestriction`. */
-export function newObjectProblem(node: string, type: ResourceType, name: string): string | undefined {
-  if (name === node) return undefined;
+/**
+ * Why this node may not make the object; `undefined`: it may. Upstream: `NodeRestriction`, which lets a node say what
+ * its pods' addresses are. Not here: other nodes send it what is for them.
+ */
+export function newObjectProblem(node: string, type: ResourceType, object: FullObject): string | undefined {
+  if (object.metadata.name === node) {
+    // The type says that it is a Node.
+    return type === resources.nodes ? podCidrProblem(node, object as Node, {}) : undefined;
+  }
   if (type === resources.leases) return otherLease;
   if (type !== resources.nodes) return undefined;
-  return `node ${JSON.stringify(node)} is not allowed to modify node ${JSON.stringify(name)}`;
+  return `node ${JSON.stringify(node)} is not allowed to modify node ${JSON.stringify(object.metadata.name ?? '')}`;
 }
 
 const restrictedLabel = /^(?:[^/]+\.)?node-restriction\.kubernetes\.io\//;
@@ -183,11 +189,19 @@ export function ownNodeProblem(node: string, next: Node, current: Node): string 
   if (!sameValue(next.spec?.taints ?? [], current.spec?.taints ?? [])) {
     return `node ${quoted} is not allowed to modify taints`;
   }
+  const cidrProblem = podCidrProblem(node, next, current);
+  if (cidrProblem !== undefined) return cidrProblem;
   const [before, after] = [current.metadata?.labels ?? {}, next.metadata?.labels ?? {}];
   const changed = [...new Set([...Object.keys(before), ...Object.keys(after)])]
     .filter((key) => restrictedLabel.test(key) && before[key] !== after[key])
     .sort();
   return changed.length === 0 ? undefined : `node ${quoted} is not allowed to modify labels: ${changed.join(', ')}`;
+}
+
+function podCidrProblem(node: string, next: Node, current: Node): string | undefined {
+  const cidrsOf = ({ spec }: Node): unknown => [spec?.podCIDR ?? '', spec?.podCIDRs ?? []];
+  if (sameValue(cidrsOf(next), cidrsOf(current))) return undefined;
+  return `node ${JSON.stringify(node)} is not allowed to modify podCIDRs`;
 }
 
 const otherLease = 'can only access node lease with the same name as the requesting node';

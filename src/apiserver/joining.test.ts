@@ -194,6 +194,8 @@ test("a node reads and writes its own objects, and the secrets that its pods nam
     `403 Forbidden: secrets "other" ${denied('get', 'secrets', 'in the namespace "default"')}${unrelated}`,
   );
   assert.match(await api.fails('GET', `${namespace}/secrets`, undefined, as), /No Object name found$/);
+  const range = { spec: { podCIDR: '10.9.0.0/24', podCIDRs: ['10.9.0.0/24'] } };
+  assert.match(await api.fails('PATCH', '/api/v1/nodes/n1', range, merge), /not allowed to modify podCIDRs/);
   // What nodes have to know of the cluster, and no other config map there.
   const maps = '/api/v1/namespaces/kube-system/configmaps';
   for (const name of ['livelet-cluster', 'livelet-pod-networks']) {

@@ -462,15 +462,14 @@ export class ResourceRequests {
   }
 }
 
-/** A node makes no Node and no lease but its own. */
-function checkNewOfNode(type: ResourceType, { metadata }: FullObject, user: UserInfo | undefined): void {
+/** A node makes no Node and no lease but its own, and gives itself no range of addresses. */
+function checkNewOfNode(type: ResourceType, object: FullObject, user: UserInfo | undefined): void {
   const node = user === undefined ? undefined : nodeNameOf(user);
-  const name = metadata.name ?? '';
-  const problem = node === undefined ? undefined : newObjectProblem(node, type, name);
-  if (problem !== undefined) throw forbidden(type, name, problem);
+  const problem = node === undefined ? undefined : newObjectProblem(node, type, object);
+  if (problem !== undefined) throw forbidden(type, object.metadata.name ?? '', problem);
 }
 
-/** A node changes neither its taints nor the labels that are not for it. */
+/** A node changes neither its taints, nor its range of addresses, nor the labels that are not for it. */
 function checkChangeByNode(
   type: ResourceType,
   part: Part,

@@ -55,7 +55,7 @@ export const detachFlag: Flag = {
 };
 
 const logName = 'livelet.log';
-const detachedStartMs = 30_000;
+const detachedStartMs = 35_000; // longer than it waits itself, so that it can say why
 const detachedPollMs = 20;
 const stopGraceMs = 5_000;
 

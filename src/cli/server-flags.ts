@@ -27,8 +27,7 @@ export const serverFlags: readonly Flag[] = [
   {
     name: 'cluster-cidr',
     kind: 'string',
-    fallback: clusterCidrDefault,
-    help: 'Range of IPv4 addresses of which each node gets a /24 for its pods. Nodes that have one keep it.',
+    help: `Range of IPv4 addresses of which each node gets a /24 for its pods; nodes that have one keep it. Default: ${clusterCidrDefault}; up takes the next one if this computer has a route into that.`,
   },
 ];
 
@@ -37,7 +36,7 @@ const portMax = 65_535;
 
 export function checkServerFlags(flags: FlagValues): void {
   checkedFailover(flags);
-  parseClusterCidr(flags.string('cluster-cidr'));
+  if (flags.has('cluster-cidr')) parseClusterCidr(flags.string('cluster-cidr'));
   const port = flags.int('port');
   if (port < 0 || port > portMax) throw new CliError(`--port ${port} is not between 0 and ${portMax}`);
   if (flags.string('bind') === '') throw new CliError('--bind names no address');
@@ -49,7 +48,7 @@ export interface ServerFlags {
   readonly bind: string;
   readonly advertise?: string;
   readonly failover: FailoverProfile;
-  readonly clusterCidr: string;
+  readonly clusterCidr?: string;
 }
 
 export async function serverOptions(flags: FlagValues): Promise<ServerFlags> {
@@ -58,7 +57,7 @@ export async function serverOptions(flags: FlagValues): Promise<ServerFlags> {
     port: flags.has('port') ? flags.int('port') : await firstFreePort(defaultPort, flags.string('bind')),
     bind: flags.string('bind'),
     failover: checkedFailover(flags),
-    clusterCidr: flags.string('cluster-cidr'),
+    ...(flags.has('cluster-cidr') ? { clusterCidr: flags.string('cluster-cidr') } : {}),
     ...(advertise === undefined ? {} : { advertise }),
   };
 }

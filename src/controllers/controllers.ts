@@ -50,9 +50,8 @@ export function startControllers(scope: TaskScope, options: ControllerDeps & Con
   scope.start((signal) => events.run(signal));
   startNodeRegistration(scope, { ...deps, events });
   if (options.clusterCidr !== undefined) {
-    const clusterCidr = parseClusterCidr(options.clusterCidr);
-    startNodeIpam(scope, deps, clusterCidr);
-    startPodNetworkPublisher(scope, deps, clusterCidr);
+    startNodeIpam(scope, deps, parseClusterCidr(options.clusterCidr));
+    startPodNetworkPublisher(scope, deps);
   }
   const { isNodeAlive, nodeLifecycle = nodeLifecycleDefaults } = options;
   const asking = isNodeAlive === undefined ? {} : { isAlive: isNodeAlive };

@@ -1,6 +1,7 @@
 import type { Log } from '../base/log.ts';
 import type { Client } from '../client/client.ts';
 import { fixedHeartbeat } from '../client/heartbeat.ts';
+import { freeClusterCidr } from '../cri/process/pod-network.ts';
 import { failoverNumbers } from './failover.ts';
 import { hostIp } from './host-facts.ts';
 import { beginRuntime, checkedNodeName, startKubelet, untilNodeReady } from './node-parts.ts';
@@ -62,7 +63,8 @@ async function startClusterIn(opened: Opened, options: ClusterOptions): Promise<
   // After the runtime: the launcher of the containers would inherit LMDB's file, and hand it on to them.
   const store = await openStore(opened, host, options);
   opened.add(() => scope.close());
-  const server = await openServer(opened, { ...host, store, pki, nodeName }, options);
+  const clusterCidr = options.clusterCidr ?? freeClusterCidr();
+  const server = await openServer(opened, { ...host, store, pki, nodeName }, { ...options, clusterCidr });
   const client = server.plane.clientOf(`system:node:${nodeName}`, ['system:nodes', 'system:authenticated']);
   const heartbeat = fixedHeartbeat(failoverNumbers[options.failover ?? 'default'].heartbeat);
   const node = { nodeName, server: { client, heartbeat }, nodeIps: [hostIp()], kubeletPort };

@@ -192,7 +192,7 @@ function startRecorder({ scope, clock, entropy, log }: HostParts, client: Client
 export async function untilNodeReady(
   client: Client,
   nodeName: string,
-  { clock, scope }: HostParts,
+  { clock, scope, log }: HostParts,
   msMax?: number,
 ): Promise<void> {
   const waiting = new TaskScope(scope.signal);
@@ -212,7 +212,9 @@ export async function untilNodeReady(
           if (event.type === 'BOOKMARK') continue;
           const ready = event.object.status?.conditions?.find(({ type }) => type === 'Ready');
           if (ready?.status === 'True') throw found;
-          if (ready?.message !== undefined) why = `: ${ready.message}`;
+          if (ready?.message === undefined || why === `: ${ready.message}`) continue;
+          why = `: ${ready.message}`;
+          log.info('nodeNotReady', { nodeName, why: ready.message });
         }
       } catch (error) {
         // A server that is away comes back.

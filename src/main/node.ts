@@ -63,7 +63,14 @@ export interface NodeHandle extends Running {
 }
 
 const kubeletPortDefault = 10_250;
-const tunnelNotice = 'pods of this node and those of other nodes do not reach each other: it is behind --tunnel';
+
+/** Why pods of this node and of others do not reach each other, if they do not. */
+function apartNotices({ nodeIps, isTunnelled }: { nodeIps: readonly string[]; isTunnelled: boolean }): string[] {
+  const hasIpv4 = nodeIps.some((ip) => net.isIPv4(ip));
+  if (!isTunnelled && hasIpv4) return [];
+  const why = isTunnelled ? 'it is behind --tunnel' : 'its --node-ip is no IPv4 address';
+  return [`pods of this node and those of other nodes do not reach each other: ${why}`];
+}
 
 /**
  * Joins the cluster (the first time with a token), and runs its pods on this computer. Resolves when the node is
@@ -128,7 +135,7 @@ async function startNodeIn(opened: Opened, options: NodeOptions): Promise<NodeHa
     nodeName,
     runtime: openedRuntime.name,
     client,
-    notices: [...openedRuntime.notices, ...(isTunnelled && openedRuntime.canRoutePods ? [tunnelNotice] : [])],
+    notices: [...openedRuntime.notices, ...(openedRuntime.canRoutePods ? apartNotices(node) : [])],
   };
 }
 

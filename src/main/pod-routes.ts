@@ -101,8 +101,11 @@ export class PodRoutes {
       await this.#informer.synced(scope.signal);
       await new Promise<void>((resolve) => scope.signal.addEventListener('abort', () => resolve(), { once: true }));
     } finally {
-      await scope.close(signal.reason);
-      await this.#end();
+      try {
+        await scope.close(signal.reason);
+      } finally {
+        await this.#end();
+      }
     }
   }
 

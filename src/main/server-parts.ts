@@ -42,7 +42,8 @@ export interface ControlPlaneHostOptions {
   readonly failover?: FailoverProfile;
   /**
    * The range of IPv4 addresses, /8 to /24, of which each node gets a /24 for its pods. Nodes that have one keep it.
-   * Default `10.244.0.0/16`. Upstream: `--cluster-cidr`.
+   * Default `10.244.0.0/16`; of `startCluster` the next one if this computer has a route into that. Upstream:
+   * `--cluster-cidr`.
    */
   readonly clusterCidr?: string;
   /** How long certificates are valid that are given out from now on. Default a year; at least 10 minutes for nodes. */

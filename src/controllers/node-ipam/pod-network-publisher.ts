@@ -25,13 +25,12 @@ const key = 'all';
 export function startPodNetworkPublisher(
   scope: TaskScope,
   deps: ControllerDeps & { readonly nodes: Informer<Node> },
-  clusterCidr: Ipv4Range,
 ): void {
   const queue = new WorkQueue<string>({ clock: deps.clock, signal: scope.signal });
   deps.nodes.onChange(({ previous, current }) => {
     if (factsOf(previous) !== factsOf(current)) queue.addAfter(key, settleMs);
   });
-  startWorkers(scope, deps, new Publisher(deps, clusterCidr), queue, { workers: 1, synced: [deps.nodes] });
+  startWorkers(scope, deps, new Publisher(deps), queue, { workers: 1, synced: [deps.nodes] });
 }
 
 /** Equal as long as nothing changed that counts here; a node whose pods nobody sends to is like none. */
@@ -40,20 +39,15 @@ function factsOf(node: Node | undefined): string {
   return JSON.stringify([node.metadata.uid, node.spec?.podCIDRs, node.status?.addresses]);
 }
 
-/**
- * Those that can be reached, oldest first. A node says itself what its address and, when it is made, its range is: only
- * ranges of the cluster count, and of two nodes with one address the first, so that no node can draw to itself what is
- * not its own.
- */
-export function podNetworksAmong(nodes: readonly Node[], clusterCidr: Ipv4Range): readonly PodNetworkOfNode[] {
+/** Those that can be reached, oldest first: of two with one range (somebody has set them) the younger one cannot. */
+export function podNetworksAmong(nodes: readonly Node[]): readonly PodNetworkOfNode[] {
   const ageOf = ({ metadata }: Node): string => `${metadata?.creationTimestamp ?? ''} ${metadata?.name ?? ''}`;
   const found: PodNetworkOfNode[] = [];
   for (const node of [...nodes].sort((a, b) => (ageOf(a) < ageOf(b) ? -1 : 1))) {
     const network = podNetworkOf(node);
     if (network === undefined || found.length >= networksMax) continue;
     const { podCidr } = network;
-    const isOfCluster = isWithin(podCidr.first, clusterCidr) && podCidr.bits >= clusterCidr.bits;
-    if (isOfCluster && !found.some((other) => overlaps(other.podCidr, podCidr))) found.push(network);
+    if (!found.some((other) => overlaps(other.podCidr, podCidr))) found.push(network);
   }
   return found;
 }
@@ -71,17 +65,15 @@ function podNetworkOf({ metadata, spec, status }: Node): PodNetworkOfNode | unde
 class Publisher implements Reconciler<string> {
   readonly name = 'podNetworkPublisher';
   readonly #deps: { readonly client: Client; readonly nodes: Informer<Node> };
-  readonly #clusterCidr: Ipv4Range;
 
-  constructor(deps: { readonly client: Client; readonly nodes: Informer<Node> }, clusterCidr: Ipv4Range) {
+  constructor(deps: { readonly client: Client; readonly nodes: Informer<Node> }) {
     this.#deps = deps;
-    this.#clusterCidr = clusterCidr;
   }
 
   async reconcile(_key: string, signal: AbortSignal): Promise<Outcome> {
     const { client, nodes } = this.#deps;
     const { namespace, name } = podNetworksRef;
-    const networks = podNetworksAmong(nodes.list(), this.#clusterCidr);
+    const networks = podNetworksAmong(nodes.list());
     const data = podNetworksData(networks);
     const found = await this.#find(signal);
     if (found === undefined) {

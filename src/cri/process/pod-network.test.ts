@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatIpv4Range } from '../../base/ipv4-range.ts';
 import { parseRoutes } from './machine-routes.ts';
-import { PodNetwork } from './pod-network.ts';
+import { freeClusterCidr, PodNetwork } from './pod-network.ts';
 
 const skip = process.platform !== 'linux';
 
@@ -41,6 +41,10 @@ test('who awaits a range has none before it is told; a later one is for new pods
     assert.throws(() => network.use(bad), { reason: 'Invalid' });
   assert.equal(network.range, '10.251.9.0/24');
   await network.close();
+});
+
+test('a cluster has the first range that nothing else on its machine is in', { skip }, () => {
+  assert.match(freeClusterCidr(), /^10\.2(?:4[4-9]|5[0-5])\.0\.0\/16$/);
 });
 
 test('the kernel’s table of routes is read as it stands', () => {

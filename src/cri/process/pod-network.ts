@@ -18,6 +18,7 @@ import type { MachineRoute } from './machine-routes.ts';
 /** Of nodes that nobody gives a range: the first of these that nothing else on the machine uses. */
 const ownRanges = { first: 0x0a_f4_00_00, bits: 16 } as const; // 10.244.0.0/16, flannel's well-known range
 const ownRangeBits = 24;
+const clusterRangesMax = 12; // 10.244.0.0/16 to 10.255.0.0/16
 const bitsMax = 29; // fewer addresses than 8 leave next to none for pods
 const instancesMax = 1_024; // of livelets on a machine
 const reservedCount = 3; // the range itself, the machine, and the broadcast address
@@ -136,13 +137,23 @@ function rangeOf(podCidr: string): Ipv4Range | undefined {
 }
 
 function firstFreeRange(routes: readonly MachineRoute[]): Ipv4Range {
-  const size = rangeSize({ bits: ownRangeBits });
-  const ranges = Array.from({ length: rangeSize(ownRanges) / size }, (_, index) => ({
-    first: ownRanges.first + index * size,
-    bits: ownRangeBits,
-  }));
-  const [first = ownRanges] = ranges;
-  return ranges.find((range) => !routes.some((route) => isForeignInto(route, range))) ?? first;
+  const count = rangeSize(ownRanges) / rangeSize({ bits: ownRangeBits });
+  return firstWithoutRoute(ownRangeBits, count, routes);
+}
+
+/** For a cluster whose first node is this machine: `10.244.0.0/16`, or the next one that it has no route into. */
+export function freeClusterCidr(): string {
+  const routes = process.platform === 'linux' ? readRoutes() : [];
+  return formatIpv4Range(firstWithoutRoute(ownRanges.bits, clusterRangesMax, routes));
+}
+
+/** Of `count` ranges from 10.244.0.0 on; the first of all if there is none. */
+function firstWithoutRoute(bits: number, count: number, routes: readonly MachineRoute[]): Ipv4Range {
+  for (let index = 0; index < count; index++) {
+    const range = { first: ownRanges.first + index * rangeSize({ bits }), bits };
+    if (!routes.some((route) => isForeignInto(route, range))) return range;
+  }
+  return { first: ownRanges.first, bits };
 }
 
 /** A route that leads straight to others' interfaces. Broader ones (a VPN's 10.0.0.0/8) say little about ours. */
