@@ -168,6 +168,8 @@ export class WatchCache {
     const dropped = this.#history.length - historyEventsMax;
     const lastDropped = this.#history[dropped - 1];
     if (lastDropped !== undefined) this.#historyAfter = lastDropped.revision;
+    // What has not changed for so long is seldom looked at.
+    for (const { current } of this.#history.slice(0, dropped)) current?.release();
     // A revision may have several events: none of those that share the last dropped revision may stay.
     this.#history = this.#history.slice(dropped).filter((event) => event.revision > this.#historyAfter);
   }
