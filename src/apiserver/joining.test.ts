@@ -86,7 +86,10 @@ test('a signing request never changes what it asks; only /approval judges it, on
     /status\.conditions: Forbidden: updates may not add a condition of type "Approved"$/,
   );
   const approved = await api.ok('PUT', `${path}/approval`, judged('Approved'));
-  assert.equal(approved.status.conditions[0].type, 'Approved');
+  const when = '2026-01-01T00:00:00Z';
+  assert.deepEqual(approved.status.conditions, [
+    { type: 'Approved', status: 'True', lastUpdateTime: when, lastTransitionTime: when },
+  ]);
   assert.match(
     await api.fails('PUT', `${path}/approval`, { ...made, metadata: approved.metadata, status: {} }),
     /updates may not remove a condition of type "Approved"$/,

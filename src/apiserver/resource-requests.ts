@@ -6,6 +6,7 @@ import type { CertificateSigningRequest, Node, Eviction, Pod } from '../api/gen/
 import { parseLabelSelector } from '../api/label-selector.ts';
 import { evictions, resources } from '../api/resources.ts';
 import type { ResourceType } from '../api/resources.ts';
+import { formatTime } from '../api/time.ts';
 import { successStatus } from '../api/status.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Entropy } from '../base/entropy.ts';
@@ -44,6 +45,7 @@ import { changeScale } from './scale.ts';
 import { scaleOfServed } from './served.ts';
 import type { Served } from './served.ts';
 import type { FullObject, StoredObject } from './stored-object.ts';
+import { stampConditions } from './strategy.ts';
 import { tableMaker } from './table-view.ts';
 import { triggerOf } from './watch-cache.ts';
 import type { WatchTrigger } from './watch-cache.ts';
@@ -327,7 +329,7 @@ export class ResourceRequests {
     const makeNext = (current: FullObject): Draft<FullObject> => {
       const { object } = unused ?? read();
       unused = undefined;
-      checkChangeByNode(route.type, part, object, current, request.user);
+      this.#complete(route.type, part, object, current, request.user);
       return object;
     };
     try {
@@ -343,6 +345,18 @@ export class ResourceRequests {
     return this.#answer(request, served, stored, 201, warnings);
   }
 
+  #complete(
+    type: ResourceType,
+    part: Part,
+    next: Draft<FullObject>,
+    current: FullObject,
+    user: UserInfo | undefined,
+  ): void {
+    checkChangeByNode(type, part, next, current, user);
+    const isJudged = type === resources.certificatesigningrequests && part !== 'object';
+    if (isJudged) stampConditions(next, current, formatTime(this.#deps.clock.wallMs()));
+  }
+
   async #patch(request: HttpRequest, route: ResourceRoute, part: Part, signal: AbortSignal): Promise<HttpResponse> {
     const served = this.#deps.servedOf(route.type);
     const patch = parsePatch(request, this.#deps.jsonPatch);
@@ -354,7 +368,7 @@ export class ResourceRequests {
       try {
         const read = this.#deps.reader.decodeValue(route.type, patched, fieldValidation);
         warnings = read.warnings;
-        checkChangeByNode(route.type, part, read.object, current, request.user);
+        this.#complete(route.type, part, read.object, current, request.user);
         return read.object;
       } catch (error) {
         if (!hasReason(error, 'BadRequest')) throw error;

@@ -264,6 +264,18 @@ export function prepareApproval(next: Draft<FullObject>, current: FullObject): v
   if (status?.certificate !== undefined) request.status.certificate = status.certificate;
 }
 
+/** Whoever judges a signing request need not say when. Upstream: `populateConditionTimestamps`. */
+export function stampConditions(next: Draft<FullObject>, current: FullObject, now: string): void {
+  // The caller looked at its kind.
+  const { status } = next as Draft<CertificateSigningRequest & FullObject>;
+  const before = (current as CertificateSigningRequest).status?.conditions ?? [];
+  for (const condition of status?.conditions ?? []) {
+    const same = before.find(({ type, status: was }) => type === condition.type && was === condition.status);
+    condition.lastUpdateTime ??= now;
+    condition.lastTransitionTime ??= same?.lastTransitionTime ?? now;
+  }
+}
+
 const noDisruptions = { disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 };
 const leases: Strategy = { ...plain, createsOnUpdate: true, needsRevision: true };
 const events: Strategy = {
