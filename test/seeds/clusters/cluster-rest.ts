@@ -37,7 +37,8 @@ export async function unrest(cluster: SimCluster, { wanted, fillers }: Wanted): 
   }
   const [job] = (await list<Job>(client.list(resources.jobs, { namespace }, never))).items;
   const isOver = job?.status?.conditions?.some(({ type, status }) => type === 'Complete' && status === 'True');
-  if (isOver !== true) found.push(`the job is not complete: ${JSON.stringify(job?.status)}`);
+  const isWhole = job?.spec?.completionMode !== 'Indexed' || job.status?.completedIndexes === '0-4';
+  if (isOver !== true || !isWhole) found.push(`the job is not complete: ${JSON.stringify(job?.status)}`);
   for (const { metadata } of pods) {
     if (metadata?.deletionTimestamp !== undefined) found.push(`${metadata.name} is still on its way out`);
   }

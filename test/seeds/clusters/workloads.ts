@@ -101,6 +101,7 @@ export function workloadsFor(nodeCount: number, isContended: boolean): readonly 
         metadata: { name: 'job' },
         spec: {
           completions: 5,
+          completionMode: nodeCount % 2 === 0 ? 'Indexed' : 'NonIndexed',
           parallelism: 2,
           backoffLimit: 50,
           template: template('job', 'brief', { restartPolicy: 'Never' }),
