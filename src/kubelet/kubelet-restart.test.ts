@@ -157,6 +157,22 @@ test('after the machine was off the pod runs in a new sandbox, with its restart 
   await world.close();
 });
 
+test('of a pod that is not restarted, a container that never ran before the machine was off is lost', async () => {
+  const world = await startKubeletWorld('lost-power');
+  const late = { ...containerOf('late', 'run'), image: 'example.com/missing' };
+  await world.create('p', { restartPolicy: 'Never', containers: [containerOf('main', 'run'), late] });
+  await world.clock.advance(1_000);
+  world.sim.powerOff();
+  await world.restartKubelet();
+  await world.clock.advance(5_000);
+  const { status } = await world.pod('p');
+  assert.deepEqual(
+    [status?.phase, ...(status?.containerStatuses ?? []).map(({ name, state }) => [name, state?.terminated?.exitCode])],
+    ['Failed', ['late', 137], ['main', 137]],
+  );
+  await world.close();
+});
+
 test('a runtime that forgot everything costs the pod its last state, not its restart count', async () => {
   const world = await startKubeletWorld('forgot');
   await world.create('p');

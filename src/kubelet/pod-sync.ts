@@ -103,6 +103,9 @@ export class PodSync {
     const probeResultOf = (type: ProbeType, { id }: RuntimeContainerStatus): ProbeResult | undefined =>
       prober.resultOf(type, containerIdText(context.runtimeName(), id));
     const actions = computePodActions({ pod, runtimePod, probeResultOf });
+    // Its sandbox is gone, nothing of it runs, and it is not to run again: what has not run by now is lost.
+    const isOver = actions.killPod && !actions.createSandbox && aliveContainers(runtimePod).length === 0;
+    if (isOver) return { kind: 'finished' };
     const parts = { images: this.#images, failures: this.#failures, crashBackoff: this.#crashBackoff };
     const input = { pod, runtimePod, status, actions, volumes: volumes.volumes };
     const result = await syncContainers(context, parts, input, signal);
