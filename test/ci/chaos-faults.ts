@@ -57,13 +57,16 @@ export class Chaos {
   }
 
   async #disturb(name: string, what: string, forMs: number, body: () => Promise<void>): Promise<void> {
-    const at = (): string => ((performance.now() - this.#beganMs) / 1_000).toFixed(1);
-    this.log.push(`${at()} ${name} ${what} for ${(forMs / 1_000).toFixed(1)} s`);
+    this.log.push(`${this.#seconds()} ${name} ${what} for ${(forMs / 1_000).toFixed(1)} s`);
     this.#count++;
     this.#disturbed.add(name);
     await body();
     this.#disturbed.delete(name);
-    this.log.push(`${at()} ${name} is back`);
+    this.log.push(`${this.#seconds()} ${name} is back`);
+  }
+
+  #seconds(): string {
+    return ((performance.now() - this.#beganMs) / 1_000).toFixed(1);
   }
 
   #kill(name: string, forMs: number): Promise<void> {
@@ -71,8 +74,20 @@ export class Chaos {
       this.#bed.signal(name, 'SIGKILL');
       await this.#bed.processOf(name).exited;
       await sleepMs(forMs);
-      await this.#bed.startNode(name);
+      await this.#start(name);
     });
+  }
+
+  /** Often it is killed once more, or a few times, before it is there. */
+  async #start(name: string): Promise<void> {
+    while (this.#entropy.unit() < 0.4) {
+      const { child, exited } = this.#bed.launch(name);
+      await sleepMs(50 + this.#entropy.unit() * 1_500);
+      child.kill('SIGKILL');
+      await exited;
+      this.log.push(`${this.#seconds()} ${name} is killed while it starts`);
+    }
+    await this.#bed.launch(name).ready;
   }
 
   #pause(name: string, forMs: number): Promise<void> {
@@ -97,7 +112,7 @@ export class Chaos {
       this.#bed.signal('server', 'SIGKILL');
       await this.#bed.processOf('server').exited;
       await sleepMs(forMs);
-      await this.#bed.startServer();
+      await this.#start('server');
       await this.#onServer();
     });
   }

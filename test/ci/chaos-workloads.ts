@@ -11,7 +11,7 @@ function templateOf(app: string, script: string, more: object = {}): object {
 const serve = 'trap "exit 0" TERM; while :; do sleep 1 & wait $!; done';
 
 export const replicas = { rc: 3, dep: 3 } as const;
-export const jobCompletions = 12;
+export const jobCompletions = 10;
 
 /** The names are those of the label `app` of their pods. */
 export const workloads: readonly object[] = [
@@ -46,7 +46,7 @@ export const workloads: readonly object[] = [
       completions: jobCompletions,
       parallelism: 2,
       backoffLimit: 1_000, // each node that dies may cost it pods
-      template: jobTemplate('sleep 8'),
+      template: jobTemplate('sleep 6'),
     },
   },
 ];

@@ -170,12 +170,32 @@ async function amiss(bed: NodesBed, client: Client, signal: AbortSignal): Promis
   const running = pods.filter(({ status }) => status?.phase === 'Running');
   const [should, does] = [running.map(uidOf), liveContainers(bed.directory).map(({ podUid }) => podUid)];
   if (should.sort(byText).join() !== does.sort(byText).join()) found.push(`runs: ${does.length}, not ${should.length}`);
-  for (const name of names) {
-    const kept = fs.readdirSync(path.join(bed.dataDirOf(name), 'kubelet/pods'));
-    const strange = kept.filter((uid) => !pods.some((pod) => uidOf(pod) === uid));
-    if (strange.length > 0) found.push(`${name} keeps directories of ${strange.join(', ')}`);
-  }
+  for (const name of names) found.push(...keptInVain(bed.dataDirOf(name), pods).map((what) => `${name} keeps ${what}`));
   return found;
+}
+
+/** Files in the data directory of a node that are about none of these pods, or are unfinished. */
+function keptInVain(dataDir: string, pods: readonly Pod[]): readonly string[] {
+  const uids = pods.map(uidOf);
+  const ofPods = ['kubelet/pods', 'pods'].flatMap((place) =>
+    fs.readdirSync(path.join(dataDir, place)).map((file) => `${place}/${file}`),
+  );
+  const strange = ofPods.filter((file) => !uids.some((uid) => file.endsWith(uid)));
+  const records = ['containers', 'sandboxes'].flatMap((place) => recordsIn(path.join(dataDir, 'runtime', place)));
+  for (const { file, text } of records) if (!uids.some((uid) => text.includes(uid))) strange.push(file);
+  for (const file of fs.readdirSync(path.join(dataDir, 'runtime'))) if (file.endsWith('.tmp')) strange.push(file);
+  return strange;
+}
+
+function recordsIn(directory: string): readonly { readonly file: string; readonly text: string }[] {
+  return fs.readdirSync(directory).flatMap((name) => {
+    const file = path.join(directory, name);
+    try {
+      return name.endsWith('.resolv.conf') ? [] : [{ file, text: fs.readFileSync(file, 'utf8') }];
+    } catch {
+      return []; // removed just now
+    }
+  });
 }
 
 const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
@@ -199,6 +219,7 @@ test('nodes and their server die at random: nothing runs twice, is lost or is le
     scope.start((signal) => writes.run(client, signal));
     const looks = startLooking(scope, bed, chaos, checker, client);
     await chaos.run(seconds * 1_000);
+    assert.deepEqual(checker.violations, []);
     const endedMs = performance.now();
     const last = await untilNone('thing amiss', () => amiss(bed, client, scope.signal), healMsMax);
     const healSeconds = (performance.now() - endedMs) / 1_000;

@@ -18,19 +18,21 @@ const startMsMax = 60_000;
 const waitMsMax = 120_000;
 const pollMs = 250;
 
+/** A process of livelet. */
 export interface Started {
   readonly child: ChildProcess;
   readonly exited: Promise<unknown>;
+  /** Resolves when it says so; rejects with what it said if it ends before, or is not within `startMsMax`. */
+  readonly ready: Promise<void>;
 }
 
-/** Starts livelet, and waits for its line. `enter`: words before the command. */
-export async function startLivelet(enter: readonly string[], args: readonly string[]): Promise<Started> {
+/** `enter`: words before the command. */
+export function launch(enter: readonly string[], args: readonly string[]): Started {
   const [command = '', ...words] = [...enter, process.execPath, liveletBin, ...args];
   const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const exited = once(child, 'exit');
   let text = '';
   child.stderr.on('data', (data: Buffer) => (text += data.toString()));
-  await new Promise<void>((resolve, reject) => {
+  const ready = new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`not ready: ${text}`)), startMsMax);
     child.once('exit', (code) => {
       clearTimeout(timer);
@@ -43,7 +45,8 @@ export async function startLivelet(enter: readonly string[], args: readonly stri
       resolve();
     });
   });
-  return { child, exited };
+  ready.catch(() => {}); // who does not wait for it does not mind
+  return { child, exited: once(child, 'exit'), ready };
 }
 
 export interface BedOptions {
@@ -60,8 +63,7 @@ export class NodesBed {
   readonly #tunnelled: readonly string[];
   readonly #networks = new NodeNetworks();
   readonly #computers = new Map<string, TestComputer>();
-  readonly #nodes = new Map<string, Started>();
-  #server: Started | undefined;
+  readonly #processes = new Map<string, Started>(); // those that were started last
   #join: readonly string[] = [];
 
   private constructor({ names, tunnelled = [] }: BedOptions) {
@@ -73,12 +75,12 @@ export class NodesBed {
     const bed = new NodesBed(options);
     try {
       for (const name of bed.names) bed.#computers.set(name, bed.#networks.add());
-      await bed.startServer();
+      await bed.launch('server').ready;
       const { code, stdout, stderr } = await bed.livelet('token', 'create', '--ttl', '1h');
       assert.equal(code, 0, stderr);
       assert.match(stdout, /^livelet node --server https:\S+ --token \S+ --ca-cert-hash sha256:[0-9a-f]{64}\n$/);
       bed.#join = stdout.trim().split(' ').slice(2);
-      await Promise.all(bed.names.map((name) => bed.startNode(name)));
+      await Promise.all(bed.names.map((name) => bed.launch(name).ready));
       return bed;
     } catch (error) {
       await bed.close();
@@ -107,7 +109,7 @@ export class NodesBed {
 
   /** The process of the server, or of a node, that was started last. */
   processOf(name: string): Started {
-    const started = name === 'server' ? this.#server : this.#nodes.get(name);
+    const started = this.#processes.get(name);
     assert.ok(started !== undefined, name);
     return started;
   }
@@ -127,25 +129,25 @@ export class NodesBed {
     return new HttpClient(access);
   }
 
-  /** For the first time, or once more on the same port. */
-  async startServer(): Promise<void> {
+  /** Starts the server or a node, for the first time or once more: the server on the same port, a node without token. */
+  launch(name: string): Started {
+    const started = name === 'server' ? this.#launchServer() : this.#launchNode(name);
+    this.#processes.set(name, started);
+    return started;
+  }
+
+  #launchServer(): Started {
     const port = this.#join[1] === undefined ? '0' : new URL(this.#join[1]).port;
     const place = ['--data-dir', this.dataDirOf('server'), '--port', port, '--bind', this.#networks.address];
-    this.#server = await startLivelet([], ['server', ...place, '--failover', 'fast']);
+    return launch([], ['server', ...place, '--failover', 'fast']);
   }
 
-  /** For the first time it joins with the token; from then on its data directory is enough. */
-  async startNode(name: string): Promise<void> {
+  #launchNode(name: string): Started {
+    const way = this.#tunnelled.includes(name) ? ['--tunnel'] : ['--node-ip', this.computer(name).address];
     const isKnown = fs.existsSync(path.join(this.dataDirOf(name), 'kubeconfig'));
     const words = isKnown ? this.#join.slice(0, 2) : this.#join;
-    const started = await startLivelet(this.computer(name).enter, [...this.nodeArgs(name), ...words]);
-    this.#nodes.set(name, started);
-  }
-
-  /** All but how it joins. */
-  nodeArgs(name: string): string[] {
-    const way = this.#tunnelled.includes(name) ? ['--tunnel'] : ['--node-ip', this.computer(name).address];
-    return ['node', '--node-name', name, '--data-dir', this.dataDirOf(name), ...way];
+    const place = ['--node-name', name, '--data-dir', this.dataDirOf(name)];
+    return launch(this.computer(name).enter, ['node', ...place, ...way, ...words]);
   }
 
   signal(name: string, signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): void {
@@ -188,7 +190,7 @@ export class NodesBed {
 
   /** SIGTERM for all that runs (also what stands still), and waits for them. */
   async stop(): Promise<void> {
-    const started = [...this.#nodes.values(), ...(this.#server === undefined ? [] : [this.#server])];
+    const started = [...this.#processes.values()];
     for (const { child } of started) {
       child.kill('SIGCONT');
       child.kill('SIGTERM');

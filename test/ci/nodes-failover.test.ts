@@ -77,7 +77,7 @@ describe('nodes that are lost, and come back', { skip }, () => {
     bed.signal('n1', 'SIGKILL');
     await untilReplaced(t, 'n1', 'kill -9');
     await until('its containers have ended with it', async () => (runsOn('n1').length === 0 ? true : undefined));
-    await bed.startNode('n1');
+    await bed.launch('n1').ready;
     await untilClean('n1', replaced);
   });
 
@@ -209,7 +209,7 @@ describe('nodes that are lost, and come back', { skip }, () => {
     assert.ok(lines.includes('           default/bare has no replacement: nothing controls it'), result.stdout);
     const ready = Math.max(...[...told].filter(([what]) => what.startsWith('Ready')).map(([, seconds]) => seconds));
     assert.equal(lines.at(-1), `outage: ${ready.toFixed(1)} s`);
-    await bed.startNode('n2');
+    await bed.launch('n2').ready;
     await untilClean('n2', []);
   });
 });

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { skipWithoutNetworks } from '../support/node-networks.ts';
 import { kubectlVersions, runLivelet } from './livelet-up.ts';
-import { NodesBed, nameOf, startLivelet, until } from './nodes-bed.ts';
+import { NodesBed, nameOf, launch, until } from './nodes-bed.ts';
 
 const manifest = path.resolve(import.meta.dirname, '../data/manifests/kubia-rc.yaml');
 const skip = skipWithoutNetworks() || (kubectlVersions().size === 0 ? 'no kubectl' : false);
@@ -60,11 +60,8 @@ describe('nodes that join', { skip }, () => {
   test('of two agents that join under one name at the same moment, one gets it and the other is told', async () => {
     const place = (directory: string): string[] => ['--data-dir', bed.dataDirOf(directory), '--node-name', 'twin'];
     const begun = ['twin-a', 'twin-b'].map(async (directory) => {
-      try {
-        return await startLivelet([], ['node', ...place(directory), '--tunnel', ...bed.join]);
-      } catch (error) {
-        return String(error);
-      }
+      const started = launch([], ['node', ...place(directory), '--tunnel', ...bed.join]);
+      return await started.ready.then(() => started, String);
     });
     const ended = await Promise.all(begun);
     const [refusal] = ended.filter((one) => typeof one === 'string');
@@ -94,7 +91,7 @@ describe('nodes that join', { skip }, () => {
     bed.signal('n1', 'SIGKILL');
     await bed.untilNode('n1', false);
     await bed.untilReplicas(3, ['n2', 'n3']);
-    await bed.startNode('n1');
+    await bed.launch('n1').ready;
     await bed.untilNode('n1', true);
     await bed.untilNoneEnds();
   });
@@ -118,7 +115,7 @@ describe('nodes that join', { skip }, () => {
   test('nodes outlive a restart of the server, and their tunnel too', async () => {
     bed.signal('server', 'SIGKILL');
     await bed.processOf('server').exited;
-    await bed.startServer();
+    await bed.launch('server').ready;
     for (const name of ['n1', 'n2', 'n3']) await bed.untilNode(name, true);
     const byNode = await bed.untilReplicas(3, ['n1', 'n2', 'n3']);
     const [pod = ''] = (byNode.get('n3') ?? []).map(nameOf);

@@ -34,6 +34,7 @@ import { containerLaunch } from './container-launch.ts';
 import { noticesOf, refusalOf, sandboxNoticesOf, sandboxRefusalOf, type Permissions } from './enforcement.ts';
 import { HostPorts } from './host-ports.ts';
 import { ProcessImages, type ResolvedImage } from './images.ts';
+import { removeUnfinished } from './json-file.ts';
 import { joinStreams } from './join-streams.ts';
 import type { ContainerLaunch, ExecTarget, Isolation, Launcher } from './launcher.ts';
 import { endedState, endLeftover, endLeftoverLauncher } from './leftovers.ts';
@@ -120,6 +121,7 @@ export class ProcessRuntime implements ContainerRuntime {
   ): Promise<ProcessRuntime> {
     const stateDir = path.resolve(options.stateDir);
     await fsp.mkdir(stateDir, { recursive: true, mode: 0o700 });
+    removeUnfinished(stateDir);
     await endLeftoverLauncher(stateDir, deps.clock, signal);
     const records = new Records(stateDir);
     const launcher = await openLauncher(deps, { ...options, stateDir }, records.podCidr());

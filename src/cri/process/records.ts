@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
 import type { ContainerConfig, NamespaceMode, PodSandboxConfig, PodSandboxStatus } from '../runtime.ts';
-import { readJsonFile, writeJsonFile } from './json-file.ts';
+import { readJsonFile, removeUnfinished, writeJsonFile } from './json-file.ts';
 
 const podCidrFile = 'pod-cidr.json';
 
@@ -64,8 +64,10 @@ export class Records {
 
   constructor(stateDir: string) {
     this.#stateDir = stateDir;
-    fs.mkdirSync(this.#directory('sandboxes'), { recursive: true, mode: 0o700 });
-    fs.mkdirSync(this.#directory('containers'), { recursive: true, mode: 0o700 });
+    for (const name of ['sandboxes', 'containers']) {
+      fs.mkdirSync(this.#directory(name), { recursive: true, mode: 0o700 });
+      removeUnfinished(this.#directory(name));
+    }
   }
 
   /** What is readable; a file that a power cut has left broken is passed over. */
