@@ -109,7 +109,7 @@ describe('pods of several nodes', { skip }, () => {
     // What has changed meanwhile: a route of its own is gone, and one leads to nobody any more.
     on('n1', 'ip', 'route', 'del', before.get('n2') ?? '', 'proto', '76', 'metric', '76');
     on('n1', 'ip', 'route', 'add', '10.244.200.0/24', 'via', bed.computer('n3').address, 'proto', '76', 'metric', '76');
-    await bed.startNode('n1');
+    await bed.launch('n1').ready;
     await bed.untilNode('n1', true);
     assert.deepEqual(await rangesOf(), before);
     await untilRoutes('n1', ['n2', 'n3']);
