@@ -8,9 +8,9 @@ import { StatusError } from '../base/status-error.ts';
 import type { Client } from '../client/client.ts';
 import { failureText } from '../client/http/http-client.ts';
 import type { Pki } from '../host/pki.ts';
+import { connected } from './connected.ts';
 import { requestOver } from './node-request.ts';
 
-const connectMsMax = 10_000;
 const defaultKubeletPort = 10_250;
 
 /** Who the API server is to kubelets. */
@@ -52,43 +52,24 @@ export class NodeServers {
     const node = await this.#deps.client().get(resources.nodes, { name: nodeName }, signal);
     const { host, port } = addressOf(node);
     const { caPem, kubeletClientCertPem, kubeletClientKeyPem } = this.#deps.pki();
-    return await new Promise((resolve, reject) => {
-      const socket = tls.connect({
-        host,
-        port,
-        ca: caPem,
-        cert: kubeletClientCertPem,
-        key: kubeletClientKeyPem,
-        servername: nodeName, // whatever its address is, it has to be this node
-        ALPNProtocols: ['http/1.1'],
-        timeout: connectMsMax,
-      });
-      const onAbort = (): void => void socket.destroy(new Error('aborted'));
-      const settled = (): void => {
-        signal.removeEventListener('abort', onAbort);
-        socket.setTimeout(0);
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
-      socket.once('timeout', () => socket.destroy(timedOut()));
-      socket.once('secureConnect', () => {
-        settled();
-        resolve(socket);
-      });
-      socket.on('error', (error) => {
-        settled();
-        const where = net.isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
-        const { method, path } = request;
-        const what = `${method.charAt(0)}${method.slice(1).toLowerCase()} "https://${where}${path}"`;
-        const text = `${what}: ${failureText(error, { host: where, hostname: host })}`;
-        if (signal.aborted) reject(signal.reason as Error); // the contract: the reason, unwrapped
-        else reject(new StatusError('InternalError', text, { cause: error }));
-      });
+    const socket = tls.connect({
+      host,
+      port,
+      ca: caPem,
+      cert: kubeletClientCertPem,
+      key: kubeletClientKeyPem,
+      servername: nodeName, // whatever its address is, it has to be this node
+      ALPNProtocols: ['http/1.1'],
     });
+    const failed = (error: Error): StatusError => {
+      const where = net.isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+      const { method, path } = request;
+      const what = `${method.charAt(0)}${method.slice(1).toLowerCase()} "https://${where}${path}"`;
+      const text = `${what}: ${failureText(error, { host: where, hostname: host })}`;
+      return new StatusError('InternalError', text, { cause: error });
+    };
+    return await connected(socket, 'secureConnect', failed, signal);
   }
-}
-
-function timedOut(): Error {
-  return Object.assign(new Error('i/o timeout'), { code: 'ETIMEDOUT' });
 }
 
 /** Upstream: `NodeConnectionInfoGetter`, with only addresses of the inside. */
