@@ -248,19 +248,22 @@ export class JobSync {
     await this.#letGo(accounting.letGo, signal);
     const isQuiet = accounting.isAll && (this.#job.status?.terminating ?? 0) === 0;
     const end = isFinal && isQuiet ? verdict : undefined;
-    await this.#write(this.#settledStatus(end, nowWallMs), signal);
+    await this.#write(this.#settledStatus(accounting.letGo, end, nowWallMs), signal);
     if (end !== undefined) this.#sayEnded(end);
   }
 
-  /** After the finalizers are gone: only numbers are left, and with no pod left the verdict becomes final. */
-  #settledStatus(end: Verdict | undefined, nowWallMs: number): JobStatus {
+  /** After the finalizers are gone: numbers are left of them, and with no pod left the verdict becomes final. */
+  #settledStatus(letGo: readonly Pod[], end: Verdict | undefined, nowWallMs: number): JobStatus {
     const status = this.#job.status ?? {};
     const { succeeded = [], failed = [] } = status.uncountedTerminatedPods ?? {};
+    const released = new Set(letGo.map(uidOf));
+    const stay = (uids: readonly string[]): readonly string[] => uids.filter((uid) => !released.has(uid));
+    const rest = { succeeded: stay(succeeded), failed: stay(failed) };
     const settled: JobStatus = {
       ...status,
-      succeeded: (status.succeeded ?? 0) + succeeded.length,
-      failed: (status.failed ?? 0) + failed.length,
-      uncountedTerminatedPods: {},
+      succeeded: (status.succeeded ?? 0) + succeeded.length - rest.succeeded.length,
+      failed: (status.failed ?? 0) + failed.length - rest.failed.length,
+      uncountedTerminatedPods: rest,
     };
     if (end === undefined) return settled;
     const { type, reason, message } = end;

@@ -14,7 +14,7 @@ const uncountedMax = 500;
 export interface Accounting {
   /** They lose their finalizer when the status has been written. */
   readonly letGo: readonly Pod[];
-  /** UIDs in the status until then. */
+  /** UIDs in the status until then; a pod of before that is not let go now stays there. */
   readonly succeeded: readonly string[];
   readonly failed: readonly string[];
   /** False: there are more. */
@@ -39,9 +39,12 @@ export function accountFor(
   const waiting = new Set(indexes?.waiting.values());
   const letGo: Pod[] = [];
   let newIndexes = 0;
+  let isAll = true;
   for (const pod of tracked) {
-    if (newIndexes + succeeded.size + failed.size >= uncountedMax) {
-      return { letGo, succeeded: [...succeeded], failed: [...failed], isAll: false };
+    const isKnown = succeeded.has(uidOf(pod)) || failed.has(uidOf(pod));
+    if (!isKnown && newIndexes + succeeded.size + failed.size >= uncountedMax) {
+      isAll = false;
+      continue;
     }
     const hasSucceeded = pod.status?.phase === 'Succeeded';
     const hasFailed = countsAsFailed(job, pod);
@@ -58,5 +61,5 @@ export function accountFor(
       if (judgeFailure(job.spec?.podFailurePolicy, pod).kind !== 'ignored') failed.add(uidOf(pod));
     }
   }
-  return { letGo, succeeded: [...succeeded], failed: [...failed], isAll: true };
+  return { letGo, succeeded: [...succeeded], failed: [...failed], isAll };
 }
