@@ -5,6 +5,7 @@
  */
 import { admitPod } from '../api/admission.ts';
 import type { EvictionSeconds } from '../api/admission.ts';
+import { noBudgetStatus } from '../api/disruption-budget.ts';
 import type { Draft } from '../api/draft.ts';
 import type { CertificateSigningRequest, DaemonSet, Job, Namespace, Pod } from '../api/gen/types.ts';
 import { mergeLabelKeys } from '../api/merge-label-keys.ts';
@@ -276,7 +277,6 @@ export function stampConditions(next: Draft<FullObject>, current: FullObject, no
   }
 }
 
-const noDisruptions = { disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 };
 const leases: Strategy = { ...plain, createsOnUpdate: true, needsRevision: true };
 const events: Strategy = {
   ...plain,
@@ -299,7 +299,7 @@ const strategyByResource: ReadonlyMap<string, Strategy> = new Map([
   [resources.events.resource, events],
   [resources.serviceaccounts.resource, serviceAccounts],
   [resources.certificatesigningrequests.resource, signingRequests],
-  [resources.poddisruptionbudgets.resource, withGeneration(noDisruptions)],
+  [resources.poddisruptionbudgets.resource, withGeneration({ ...noBudgetStatus })],
 ]);
 
 /** `evictionSeconds`: as in `admitPod`. */
