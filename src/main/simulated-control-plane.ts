@@ -17,8 +17,8 @@ export interface SimulatedControlPlaneDeps extends Omit<ApiServerDeps, 'store' |
 
 interface Running {
   readonly plane: ControlPlane;
+  readonly store: Store;
   readonly scope: TaskScope;
-  readonly lifeline: Lifeline;
   /** Aborted when the process dies: its connections end. */
   readonly connections: AbortController;
 }
@@ -53,7 +53,8 @@ export class SimulatedControlPlane {
 
   /** Starts the process; resolves when it answers. */
   async start(): Promise<void> {
-    const { store, nodes, entropy, clock, ...rest } = this.#deps;
+    const { nodes, entropy, clock, store: find, ...rest } = this.#deps;
+    const store = find();
     const scope = new TaskScope(this.#scope.signal);
     const lifeline = new Lifeline();
     const connections = new AbortController();
@@ -65,9 +66,9 @@ export class SimulatedControlPlane {
     this.#starts += 1;
     // A process that starts again draws other names and uids.
     const own = this.#starts === 1 ? entropy : entropy.fork(`start ${this.#starts}`);
-    const view = { clock: lifeline.view(clock), store: lifeline.view(store()), nodes: lifeline.call(nodes) };
+    const view = { clock: lifeline.view(clock), store: lifeline.view(store), nodes: lifeline.call(nodes) };
     const plane = await startControlPlane(scope, { ...rest, ...view, entropy: own }, this.#options);
-    this.#running = { plane, scope, lifeline, connections };
+    this.#running = { plane, store, scope, connections };
   }
 
   /** It dies between two instructions: of what it was doing, only what is in the store remains. */
@@ -76,9 +77,10 @@ export class SimulatedControlPlane {
     this.#running = undefined;
   }
 
-  /** Ends it in good order; fails if a task of it had failed. */
+  /** Ends it in good order, and closes its store; fails if a task of it had failed. */
   async close(): Promise<void> {
     await this.#running?.scope.close();
+    await this.#running?.store.close();
   }
 
   /** The API server, over connections that break when it dies. */

@@ -2,7 +2,8 @@
  * `npm run sim -- --seed N`: one run, with what was armed. If it fails, one fault site after the other is disarmed, and
  * the smallest set that still fails is printed. `npm run sim -- --count N [--from M] [--jobs J]`: many, `J` of them at
  * once (default: as many as there are processors), until one fails; with `--all`, all of them. With `--clusters`, runs
- * of several nodes, of up to `--nodes` (10). With `--times` each one's duration.
+ * of several nodes, of up to `--nodes` (10). With `--twice` each one again in another process, which has to be the same
+ * run. With `--times` each one's duration.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     jobs: { type: 'string', default: String(os.availableParallelism()) },
     all: { type: 'boolean', default: false },
     times: { type: 'boolean', default: false },
+    twice: { type: 'boolean', default: false },
     clusters: { type: 'boolean', default: false },
     nodes: { type: 'string', default: '10' },
   },
@@ -102,11 +104,15 @@ async function runMany(from: number, count: number): Promise<boolean> {
   const failed: number[] = [];
   const work = async (): Promise<void> => {
     const seeds = new SeedProcess();
+    const others = new SeedProcess();
     try {
       while (next < from + count && (values.all || failed.length === 0)) {
         const seed = next++;
         const beganMs = performance.now();
-        const { failure } = await seeds.run(String(seed));
+        const first = await seeds.run(String(seed));
+        const second = values.twice ? await others.run(String(seed)) : first;
+        const isSame = first.result?.trace === second.result?.trace;
+        const failure = first.failure ?? second.failure ?? (isSame ? undefined : 'the same seed gave another run');
         if (values.times) console.log(`seed ${seed}: ${Math.round(performance.now() - beganMs)} ms`);
         if (failure === undefined) continue;
         failed.push(seed);
@@ -114,6 +120,7 @@ async function runMany(from: number, count: number): Promise<boolean> {
       }
     } finally {
       seeds.close();
+      others.close();
     }
   };
   await Promise.all(Array.from({ length: Number(values.jobs) }, work));

@@ -16,7 +16,7 @@ export interface SeedRun {
 export interface SeedVerdict {
   readonly failure?: string;
   /** What was armed, and how long it took in virtual time. */
-  readonly result?: object;
+  readonly result?: { readonly trace: string };
 }
 
 async function verdictOf({ seed, nodesMax, disarmed = [] }: SeedRun): Promise<SeedVerdict> {
