@@ -189,7 +189,7 @@ function newControlPlane(
 function newNode(
   deps: Omit<SimulatedNodeDeps, 'faults' | 'onProbeAttempt'>,
   spec: SimulatedNodeSpec & { readonly index: number },
-  { faults, failover, images, rules, onProbeAttempt }: SimulatedClusterOptions,
+  { faults, failover, clusterCidr, images, rules, onProbeAttempt }: SimulatedClusterOptions,
   signal: AbortSignal,
 ): SimulatedNode {
   return new SimulatedNode(
@@ -201,6 +201,7 @@ function newNode(
       images: images ?? tutorialImages,
       rules: rules ?? tutorialRules(gateway),
       followsSettings: failover !== undefined,
+      awaitsPodCidr: clusterCidr !== undefined,
     },
     signal,
   );

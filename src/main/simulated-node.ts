@@ -26,6 +26,8 @@ export interface SimulatedNodeOptions {
   readonly ip: string;
   /** The first three bytes of its pods' addresses: `10.244.0`. */
   readonly podSubnet: string;
+  /** Whether the control plane tells it others, before which no pod has one. Default: no. */
+  readonly awaitsPodCidr?: boolean;
   /** `cpu`, `memory`, `ephemeral-storage`, `pods`: quantities. */
   readonly capacity: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
@@ -89,7 +91,13 @@ export class SimulatedNode {
         faults,
         writeLog: (file, line) => this.files.append(file, line),
       },
-      { images: options.images, rules: options.rules, podSubnet: options.podSubnet, hostAddress: options.ip },
+      {
+        images: options.images,
+        rules: options.rules,
+        podSubnet: options.podSubnet,
+        awaitsPodCidr: options.awaitsPodCidr ?? false,
+        hostAddress: options.ip,
+      },
       this.#scope.signal,
     );
   }

@@ -86,6 +86,8 @@ export interface SimRuntimeOptions {
   readonly latencyMs?: readonly [min: number, max: number];
   /** The first three bytes of its pods' addresses, until it is told others. Default `10.244.0`. */
   readonly podSubnet?: string;
+  /** Whether it is not ready before it is told them. Default: no. */
+  readonly awaitsPodCidr?: boolean;
   /** Where pods on the machine's own network listen. Default `127.0.0.1`. */
   readonly hostAddress?: string;
   /** What pulling an unknown image fails with. Default: as containerd when the registry's name is unknown. */
@@ -117,6 +119,7 @@ export class SimRuntime implements ContainerRuntime {
   readonly #present: Set<string>; // names of images
   #connection = new AbortController(); // of all calls in flight; replaced when the runtime restarts
   #podSubnet: string;
+  #hasPodSubnet: boolean;
   #hostNumber = 0;
   #isDown = false;
 
@@ -125,6 +128,7 @@ export class SimRuntime implements ContainerRuntime {
     this.#deps = deps;
     this.#options = options;
     this.#podSubnet = options.podSubnet ?? '10.244.0';
+    this.#hasPodSubnet = options.awaitsPodCidr !== true;
     this.#present = new Set(options.images.filter(({ mustBePulled }) => mustBePulled !== true).map(({ name }) => name));
     this.#faults = deps.faults ?? noFaults;
     this.#ids = deps.entropy.fork('ids');
@@ -182,7 +186,12 @@ export class SimRuntime implements ContainerRuntime {
   status(signal: AbortSignal): Promise<readonly RuntimeCondition[]> {
     return this.#call('status', signal, () => [
       { type: 'RuntimeReady', status: true, reason: '', message: '' },
-      { type: 'NetworkReady', status: true, reason: '', message: '' },
+      {
+        type: 'NetworkReady',
+        status: this.#hasPodSubnet,
+        reason: this.#hasPodSubnet ? '' : 'NetworkPluginNotReady',
+        message: this.#hasPodSubnet ? '' : 'cni config uninitialized',
+      },
     ]);
   }
 
@@ -191,6 +200,7 @@ export class SimRuntime implements ContainerRuntime {
       if (!/^(?:\d{1,3}\.){3}0\/24$/.test(podCidr)) {
         throw new StatusError('Invalid', `pod CIDR ${JSON.stringify(podCidr)}: a simulated node needs a /24 of IPv4`);
       }
+      this.#hasPodSubnet = true;
       this.#podSubnet = podCidr.slice(0, podCidr.lastIndexOf('.'));
     });
   }

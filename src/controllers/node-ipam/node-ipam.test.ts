@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseClusterCidr } from '../../api/cluster-cidr.ts';
-import type { Node } from '../../api/gen/types.ts';
+import type { Node, Pod } from '../../api/gen/types.ts';
 import { resources } from '../../api/resources.ts';
 import { TaskScope } from '../../base/task-scope.ts';
 import { StatusError } from '../../base/status-error.ts';
@@ -11,6 +11,7 @@ import type { HttpHandler } from '../../base/http.ts';
 import { inProcessClient } from '../../client/in-process-client.ts';
 import { lossyHandler } from '../../../test/support/lossy-handler.ts';
 import { startApiWorld } from '../../../test/support/api-world.ts';
+import { settled, startSimCluster } from '../../../test/support/sim-cluster.ts';
 import { SharedInformers } from '../shared-informers.ts';
 import { startNodeIpam } from './node-ipam-controller.ts';
 
@@ -158,5 +159,39 @@ test('a range whose answer was lost is given to no other node: the request may s
   await addNode('b');
   await clock.advance(60_000);
   assert.deepEqual(await ranges(), { a: '10.244.0.0/24', b: '' });
+  await close();
+});
+
+test('pods of a whole cluster have addresses of their node’s range, and new ones of a new range', async () => {
+  const { client, clock, nodes, close } = await startSimCluster('ranges', {
+    nodes: ['n1', 'n2', 'n3'].map((name) => ({ name })),
+    clusterCidr: '10.9.0.0/16',
+  });
+  const soon = <T>(promise: Promise<T>): Promise<T> => settled(clock, promise);
+  /** Makes a pod on each node, whose address must be of the node's range; resolves to the ranges. */
+  const check = async (generation: string): Promise<readonly string[]> => {
+    const refOf = (nodeName: string) => ({ namespace: 'default', name: `${generation}-${nodeName}` });
+    for (const { name } of nodes) {
+      const containers = [{ name: 'c', image: 'busybox:1.29', command: ['sleep', '9d'] }];
+      const pod: Pod = { metadata: { name: refOf(name).name }, spec: { nodeName: name, containers } };
+      await soon(client.create(resources.pods, { namespace: 'default' }, pod, never));
+    }
+    await clock.advance(5_000);
+    const ranges: string[] = [];
+    for (const { name } of nodes) {
+      const { status } = await soon(client.get(resources.pods, refOf(name), never));
+      const { spec } = await soon(client.get(resources.nodes, { name }, never));
+      assert.equal(status?.podIP?.replace(/\.\d+$/, '.0/24'), spec?.podCIDR, name);
+      ranges.push(spec?.podCIDR ?? '');
+    }
+    return ranges;
+  };
+  const before = await check('a');
+  assert.deepEqual([...before].sort(), ['10.9.0.0/24', '10.9.1.0/24', '10.9.2.0/24']);
+  for (const node of nodes) node.kubelet?.crash();
+  for (const node of nodes) node.startKubelet(); // which knows nothing yet
+  await soon(client.delete(resources.nodes, { name: 'n2' }, {}, never));
+  await clock.advance(20_000);
+  assert.deepEqual(await check('b'), [before[0], '10.9.3.0/24', before[2]]);
   await close();
 });
