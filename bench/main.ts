@@ -75,6 +75,8 @@ if (process.argv.includes('--save')) {
     memoryGib: Math.round(os.totalmem() / 2 ** 30),
     kernel: os.release(),
     node: process.version,
+    // Of the last 1, 5 and 15 min: above the number of cores, others worked on it as well.
+    load: os.loadavg().map((load) => Number(load.toFixed(1))),
   };
   const day = new Date().toISOString().slice(0, 10);
   const name = wanted.length > 0 ? `${day}-${wanted.join('-')}` : day;
