@@ -20,6 +20,7 @@ export class ClusterChecker {
   readonly #pods = new Map<string, Pod>(); // by uid, as the API has them
   readonly #goneMs = new Map<string, number>(); // by pod uid
   readonly #nodes = new Map<string, number | undefined>(); // by name: when it left the API
+  readonly #ranges = new Map<string, string>(); // by uid of a node that has a pod CIDR
   readonly #open = new Set<string>(); // names of nodes that take pods
   readonly #roomMs = new Map<string, number>(); // by pod uid: since when there has been room for it, and it waits
   #mayLose = false; // the scheduler may be late to know what is
@@ -37,6 +38,7 @@ export class ClusterChecker {
 
   onNode(type: 'ADDED' | 'MODIFIED' | 'DELETED', node: Node): void {
     const name = node.metadata?.name ?? '';
+    this.#checkRange(type, node);
     this.#nodes.set(name, type === 'DELETED' ? this.#nowMs() : undefined);
     if (type !== 'DELETED' && takesPods(node)) this.#open.add(name);
     else this.#open.delete(name);
@@ -56,6 +58,17 @@ export class ClusterChecker {
       this.#pods.set(uid, pod);
     }
     this.afterPod();
+  }
+
+  /** A node's range is its own, and stays. */
+  #checkRange(type: 'ADDED' | 'MODIFIED' | 'DELETED', { metadata, spec }: Node): void {
+    const [uid, range] = [metadata?.uid ?? '', spec?.podCIDR ?? ''];
+    const before = this.#ranges.get(uid) ?? '';
+    invariant(before === '' || before === range, `${metadata?.name} had pod CIDR ${before} and has ${range}`);
+    this.#ranges.delete(uid);
+    if (type === 'DELETED' || range === '') return;
+    invariant(![...this.#ranges.values()].includes(range), `two nodes have pod CIDR ${range}`);
+    this.#ranges.set(uid, range);
   }
 
   #checkBinding(name: string, nodeName: string): void {

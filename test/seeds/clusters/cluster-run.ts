@@ -20,6 +20,7 @@ export const features = [
   'fastFailover',
   'skewedClocks',
   'lossyControl',
+  'podCidrs',
   'deaths',
   'powerOffs',
   'partitions',

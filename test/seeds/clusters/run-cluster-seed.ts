@@ -49,6 +49,7 @@ export interface ClusterSeedOptions {
 
 /** Time for some losses: noticed after 50 s and evicted after 300 s, and with fast failover after 3 s. */
 const safetySecondsOf = { default: 600, fast: 240 } as const;
+const readySeconds = 40; // a lost list, and a lost answer, are tried again after up to 30 s
 const restSecondsMax = 1_200; // crash-loop back-off, 300 s of patience with nodes, a sync late
 
 function drawNodes(entropy: Entropy, nodesMax: number, isSkewed: boolean): readonly SimulatedNodeSpec[] {
@@ -74,6 +75,7 @@ async function startDrawn(seed: string, options: ClusterSeedOptions, onTrace: (l
   const cluster = await startSimCluster(seed, {
     nodes: drawNodes(entropy.fork('nodes'), options.nodesMax ?? 10, drawn.has('skewedClocks')),
     failover: drawn.has('fastFailover') ? 'fast' : 'default',
+    ...(drawn.has('podCidrs') ? { clusterCidr: '10.244.0.0/16' } : {}),
     faults,
     rules: seedRules,
     images: seedImages,
@@ -138,6 +140,8 @@ export async function runClusterSeed(seed: string, options: ClusterSeedOptions =
   const chaos = entropy.fork('chaos');
   const run = new ClusterRun(cluster, checkers, { chaos, features: drawn, workloads, store });
   follow(world, checkers, onTrace);
+  // Nodes get ready late where the way to their range is long: what runs on each of them must be first on it.
+  if (world.drawn.has('podCidrs')) await world.cluster.clock.advance(readySeconds * 1_000);
   const cache = startInformer(cluster);
   if (drawn.has('priorities')) {
     for (const { type, object } of priorityClasses) await settled(clock, client.create(type, {}, object, never));
