@@ -9,6 +9,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import type { ConfigMap, Job, Node, Pod } from '../../src/api/gen/types.ts';
 import { resources } from '../../src/api/resources.ts';
+import type { Clock } from '../../src/base/clock.ts';
 import { StatusError } from '../../src/base/status-error.ts';
 import { noLog } from '../../src/base/log.ts';
 import { TaskScope } from '../../src/base/task-scope.ts';
@@ -22,7 +23,7 @@ import { Chaos } from './chaos-faults.ts';
 import { jobCompletions, replicas, workloads } from './chaos-workloads.ts';
 import { kubectlVersions, runKubectl, sleepMs } from './livelet-up.ts';
 import { NodesBed, isReady, nameOf, uidOf, untilNone } from './nodes-bed.ts';
-import { containerGroups, liveContainers, remains, strangeInterfaces, uptimeMs } from './nodes-processes.ts';
+import { containerGroups, liveContainers, remains, strangeNetwork, uptimeMs } from './nodes-processes.ts';
 import type { ContainerProcess } from './nodes-processes.ts';
 
 const seconds = Number(process.env['LIVELET_CHAOS_SECONDS'] ?? 150);
@@ -236,7 +237,7 @@ test('nodes and their server die at random: nothing runs twice, is lost or is le
     await bed.stop();
     // The kernel takes namespaces down at its leisure, and their interfaces with them.
     await untilNone('process or mount', () => remains(bed.directory));
-    await untilNone('interface', () => names.flatMap((name) => strangeInterfaces(bed.computer(name).enter)));
+    await untilNone('interface or route', () => names.flatMap((name) => strangeNetwork(bed.computer(name).enter)));
     await untilNone('control group', () => containerGroups().filter((group) => !groupsBefore.includes(group)));
   } catch (error) {
     t.diagnostic(chaos.log.join('\n'));
@@ -249,6 +250,17 @@ test('nodes and their server die at random: nothing runs twice, is lost or is le
   }
 });
 
+/** Who looks may not be blind for long after many faults, as an informer is that waits longer each time. */
+class ImpatientClock implements Clock {
+  readonly #clock = new HostClock();
+  readonly monoMs = (): number => this.#clock.monoMs();
+  readonly wallMs = (): number => this.#clock.wallMs();
+
+  sleep(delayMs: number, name: string, signal: AbortSignal): Promise<void> {
+    return this.#clock.sleep(Math.min(delayMs, lookMs), name, signal);
+  }
+}
+
 /** The checker sees what there is from now on; how often it has looked at the machine. */
 function startLooking(
   scope: TaskScope,
@@ -257,7 +269,7 @@ function startLooking(
   checker: ChaosChecker,
   client: Client,
 ): () => number {
-  const deps = { client, clock: new HostClock(), entropy: new HostEntropy(), log: noLog };
+  const deps = { client, clock: new ImpatientClock(), entropy: new HostEntropy(), log: noLog };
   const pods = new ListWatchInformer<Pod>({ ...deps, type: resources.pods, namespace: 'default' });
   const nodes = new ListWatchInformer<Node>({ ...deps, type: resources.nodes });
   pods.onChange(({ previous, current }) => {

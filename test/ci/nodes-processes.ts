@@ -81,13 +81,15 @@ export function remains(directory: string): string[] {
   return left;
 }
 
-/** The interfaces of a computer (a network namespace of `NodeNetworks`) besides its own two. */
-export function strangeInterfaces(enter: readonly string[]): string[] {
+/** The interfaces and routes of a computer (a network namespace of `NodeNetworks`) besides its own. */
+export function strangeNetwork(enter: readonly string[]): string[] {
   const [command = '', ...words] = enter;
-  const lines = execFileSync(command, [...words, 'ip', '-o', 'link'], { encoding: 'utf8' })
-    .trim()
-    .split('\n');
-  return lines.filter((line) => !/^\d+: (lo|eth0)[:@]/.test(line));
+  const lines = (...args: string[]): string[] =>
+    execFileSync(command, [...words, 'ip', '-o', ...args], { encoding: 'utf8' })
+      .trim()
+      .split('\n');
+  const interfaces = lines('link').filter((line) => !/^\d+: (lo|eth0)[:@]/.test(line));
+  return [...interfaces, ...lines('route').filter((line) => !/^default |proto kernel/.test(line))];
 }
 
 /** Control groups that the process runtime makes, for containers with limits. */
