@@ -70,10 +70,11 @@ async function startDrawn(seed: string, options: ClusterSeedOptions, onTrace: (l
   const faults = new SeededFaults(entropy.fork('faults'), disarmed);
   const attempts: ProbeAttempt[] = [];
   let store: SeedStore | undefined;
-  const storeOn = (clock: VirtualClock): SeedStore =>
-    (store ??= new SeedStore(clock, faults, drawn.has('serverCrashes')));
+  const nodes = drawNodes(entropy.fork('nodes'), options.nodesMax ?? 10, drawn.has('skewedClocks'));
+  const durability = { nodeCount: nodes.length, isDurableLater: drawn.has('serverCrashes') };
+  const storeOn = (clock: VirtualClock): SeedStore => (store ??= new SeedStore({ clock, faults }, durability));
   const cluster = await startSimCluster(seed, {
-    nodes: drawNodes(entropy.fork('nodes'), options.nodesMax ?? 10, drawn.has('skewedClocks')),
+    nodes,
     failover: drawn.has('fastFailover') ? 'fast' : 'default',
     ...(drawn.has('podCidrs') ? { clusterCidr: '10.244.0.0/16' } : {}),
     faults,
