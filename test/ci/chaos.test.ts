@@ -23,7 +23,14 @@ import { Chaos } from './chaos-faults.ts';
 import { jobCompletions, replicas, workloads } from './chaos-workloads.ts';
 import { kubectlVersions, runKubectl, sleepMs } from './livelet-up.ts';
 import { NodesBed, isReady, nameOf, uidOf, untilNone } from './nodes-bed.ts';
-import { containerGroups, liveContainers, remains, strangeNetwork, uptimeMs } from './nodes-processes.ts';
+import {
+  containerGroups,
+  liveContainers,
+  remains,
+  strangeInterfaces,
+  strangeRoutes,
+  uptimeMs,
+} from './nodes-processes.ts';
 import type { ContainerProcess } from './nodes-processes.ts';
 
 const seconds = Number(process.env['LIVELET_CHAOS_SECONDS'] ?? 150);
@@ -237,7 +244,9 @@ test('nodes and their server die at random: nothing runs twice, is lost or is le
     await bed.stop();
     // The kernel takes namespaces down at its leisure, and their interfaces with them.
     await untilNone('process or mount', () => remains(bed.directory));
-    await untilNone('interface or route', () => names.flatMap((name) => strangeNetwork(bed.computer(name).enter)));
+    for (const { enter } of names.map((name) => bed.computer(name))) {
+      await untilNone('interface or route', () => [...strangeInterfaces(enter), ...strangeRoutes(enter)]);
+    }
     await untilNone('control group', () => containerGroups().filter((group) => !groupsBefore.includes(group)));
   } catch (error) {
     t.diagnostic(chaos.log.join('\n'));

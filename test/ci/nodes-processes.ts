@@ -81,15 +81,20 @@ export function remains(directory: string): string[] {
   return left;
 }
 
-/** The interfaces and routes of a computer (a network namespace of `NodeNetworks`) besides its own. */
-export function strangeNetwork(enter: readonly string[]): string[] {
-  const [command = '', ...words] = enter;
-  const lines = (...args: string[]): string[] =>
-    execFileSync(command, [...words, 'ip', '-o', ...args], { encoding: 'utf8' })
-      .trim()
-      .split('\n');
-  const interfaces = lines('link').filter((line) => !/^\d+: (lo|eth0)[:@]/.test(line));
-  return [...interfaces, ...lines('route').filter((line) => !/^default |proto kernel/.test(line))];
+/** The interfaces of a computer (a network namespace of `NodeNetworks`) besides its own two. */
+export function strangeInterfaces(enter: readonly string[]): string[] {
+  return ipLines(enter, 'link').filter((line) => !/^\d+: (lo|eth0)[:@]/.test(line));
+}
+
+/** Its routes besides those that it began with. */
+export function strangeRoutes(enter: readonly string[]): string[] {
+  return ipLines(enter, 'route').filter((line) => !/^default |proto kernel/.test(line));
+}
+
+function ipLines([command = '', ...words]: readonly string[], what: string): string[] {
+  return execFileSync(command, [...words, 'ip', '-o', what], { encoding: 'utf8' })
+    .trim()
+    .split('\n');
 }
 
 /** Control groups that the process runtime makes, for containers with limits. */

@@ -7,7 +7,7 @@ import type { Node, Pod } from '../../src/api/gen/types.ts';
 import { skipWithoutNetworks } from '../support/node-networks.ts';
 import { kubectlVersions } from './livelet-up.ts';
 import { NodesBed, nameOf, until } from './nodes-bed.ts';
-import { remains, strangeNetwork } from './nodes-processes.ts';
+import { remains, strangeInterfaces } from './nodes-processes.ts';
 
 const manifest = path.resolve(import.meta.dirname, '../data/manifests/kubia-rc.yaml');
 const names = ['n1', 'n2', 'n3'];
@@ -145,7 +145,10 @@ describe('pods of several nodes', { skip }, () => {
     });
     await bed.stop();
     for (const name of [...names, 'n4']) {
-      assert.deepEqual([routesOf(name), forwardingOf(name), strangeNetwork(bed.computer(name).enter)], [[], '0', []]);
+      assert.deepEqual(
+        [routesOf(name), forwardingOf(name), strangeInterfaces(bed.computer(name).enter)],
+        [[], '0', []],
+      );
     }
     const left = on('n1', 'ip', 'route');
     for (const range of foreign) assert.ok(left.includes(`${range} via `), left);
