@@ -1,7 +1,8 @@
 /**
  * `npm run sim -- --seed N`: one run, with what was armed. If it fails, one fault site after the other is disarmed, and
  * the smallest set that still fails is printed. `npm run sim -- --count N [--from M] [--jobs J]`: many, `J` of them at
- * once (default: as many as there are processors), until one fails; with `--all`, all of them. With `--clusters`, runs
+ * once (default: as many as there are processors), until one fails; with `--all`, all of them; with `--minutes`, those
+ * that begin within this time: how many is said. With `--clusters`, runs
  * of several nodes, of up to `--nodes` (10). With `--twice` each one again in another process, which has to be the same
  * run. With `--times` each one's duration.
  */
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '0' },
     jobs: { type: 'string', default: String(os.availableParallelism()) },
     all: { type: 'boolean', default: false },
+    minutes: { type: 'string', default: 'Infinity' },
     times: { type: 'boolean', default: false },
     twice: { type: 'boolean', default: false },
     clusters: { type: 'boolean', default: false },
@@ -102,11 +104,12 @@ async function runOne(seed: string): Promise<boolean> {
 async function runMany(from: number, count: number): Promise<boolean> {
   let next = from;
   const failed: number[] = [];
+  const untilMs = performance.now() + Number(values.minutes) * 60_000;
   const work = async (): Promise<void> => {
     const seeds = new SeedProcess();
     const others = new SeedProcess();
     try {
-      while (next < from + count && (values.all || failed.length === 0)) {
+      while (next < from + count && performance.now() < untilMs && (values.all || failed.length === 0)) {
         const seed = next++;
         const beganMs = performance.now();
         const first = await seeds.run(String(seed));
@@ -124,7 +127,7 @@ async function runMany(from: number, count: number): Promise<boolean> {
     }
   };
   await Promise.all(Array.from({ length: Number(values.jobs) }, work));
-  if (failed.length === 0) console.log(`${count} seeds from ${from}: all came to rest`);
+  if (failed.length === 0) console.log(`${next - from} seeds from ${from}: all came to rest`);
   else console.log(`failed: ${failed.sort((a, b) => a - b).join(' ')}`);
   return failed.length === 0;
 }
