@@ -251,8 +251,8 @@ function plain({ code, stdout, stderr }: CommandResult): object {
       .replaceAll(/\b(?:theirs|ours)\b/g, 'NS')
       .replaceAll(/\b(?:kubectl|livelet)\b/g, 'CLI')
       .replaceAll(/-[bcdfghjklmnpqrstvwxz2-9]{5}\b/g, '-xxxxx')
+      .replaceAll(/\b[\da-f]{8}-[\da-f-]{27}\b/g, 'UID') // first: a part of one may look like an age
       .replaceAll(/\b(?:\d+[dhms])+\b(?: +)?/g, 'AGE ')
-      .replaceAll(/\b[\da-f]{8}-[\da-f-]{27}\b/g, 'UID')
       .replaceAll(/(resourceVersion: |was )"?\d+"?/g, '$1RV')
       .replaceAll(/\d{4}-\d\d-\d\dT[\d:]+Z|\w{3}, \d\d \w{3} \d{4} [\d:]+ [+-]\d{4}/g, 'TIME');
   // How far a rollout had come when it was looked at is chance.
