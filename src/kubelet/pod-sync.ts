@@ -82,7 +82,9 @@ export class PodSync {
     const { context, statuses, prober } = this.#deps;
     const runtimePod = await this.#read(pod, signal);
     onSeen(runtimePod);
-    this.#takeOverProbes(pod, runtimePod);
+    // Before its status is computed: no container is ready, or stops being it, because nobody has looked yet. It may run
+    // though this kubelet did not start it: an earlier one did, or a start that was given up came to pass.
+    if (aliveContainers(runtimePod).length > 0) prober.addPod(pod);
     const eviction = this.#evictions.get(podUidOf(pod));
     const verdict = eviction ?? this.#overdue(pod);
     const status = statuses.set(pod, this.#statusOf(pod, runtimePod, { isTornDown: false, verdict }));
@@ -142,7 +144,9 @@ export class PodSync {
     }
     const isShown = ending.cause !== 'shutdown' && !statuses.isFinished(podUid);
     const runtimePod = await this.#read(pod, signal);
-    if (isShown) this.#takeOverProbes(pod, runtimePod);
+    // As above, once: this is tried again until all has ended, and its probes end first.
+    const isNew = isShown && statuses.statusOf(podUid) === undefined;
+    if (isNew && aliveContainers(runtimePod).length > 0) prober.addPod(pod);
     if (isShown) statuses.set(pod, this.#statusOf(pod, runtimePod, { isTornDown: false, verdict: undefined }));
     prober.stopLivenessAndStartup(podUid);
     try {
@@ -220,15 +224,6 @@ export class PodSync {
       runtimeName: context.runtimeName(),
       ...how,
     });
-  }
-
-  /**
-   * A pod of which an earlier kubelet left containers running has its probes before its status is computed for the
-   * first time, so that no container becomes ready, or stops being it, because this kubelet knows nothing yet.
-   */
-  #takeOverProbes(pod: Pod, runtimePod: RuntimePod): void {
-    if (this.#deps.statuses.statusOf(podUidOf(pod)) !== undefined) return;
-    if (aliveContainers(runtimePod).length > 0) this.#deps.prober.addPod(pod);
   }
 
   #isShown(status: PodStatus, { id }: RuntimeContainerStatus): boolean {

@@ -6,6 +6,7 @@ import type { ProbeAttempt } from '../../src/kubelet/probes/prober.ts';
 
 /** What must hold at every moment of a run, whatever goes wrong. */
 export class LifeChecker {
+  readonly #conditions = new Set<string>(); // all that were ever said
   readonly #isOneClock: boolean;
   readonly #mayBeLate: () => boolean;
   readonly #running: () => readonly RuntimeContainerStatus[];
@@ -64,7 +65,7 @@ export class LifeChecker {
     }
     if (grace !== undefined) this.#graces.set(uid, grace);
     checkFlags(pod);
-    if (this.#isOneClock) checkTimes(this.#before.get(uid), pod);
+    if (this.#isOneClock) this.#checkTimes(this.#before.get(uid), pod);
     if (isCollected(pod)) this.#forced.add(uid); // its node was given up: nobody waits for its containers
     this.#checkProbed(this.#before.get(uid), pod);
     this.#before.set(uid, pod);
@@ -130,6 +131,28 @@ export class LifeChecker {
     }
   }
 
+  /**
+   * The start time stays; the time of a condition does not go back, unless what it says was there before: the node
+   * controller writes Ready too, and a write of the kubelet's may arrive twice.
+   */
+  #checkTimes(before: Pod | undefined, now: Pod): void {
+    const name = now.metadata?.name;
+    const { startTime } = before?.status ?? {};
+    invariant(startTime === undefined || now.status?.startTime === startTime, `${name}: start time changed`);
+    for (const condition of now.status?.conditions ?? []) {
+      const { type, status, lastTransitionTime = '' } = condition;
+      const said = `${now.metadata?.uid} ${type} ${status} ${lastTransitionTime}`;
+      const isRepeated = this.#conditions.has(said);
+      this.#conditions.add(said);
+      const old = before?.status?.conditions?.find((candidate) => candidate.type === type);
+      if (old === undefined || isRepeated) continue;
+      const since = old.lastTransitionTime ?? '';
+      // It may have changed there and back between two writes, so the same status may come with another time.
+      const isOlder = Date.parse(lastTransitionTime) < Date.parse(since) - lateWriteMsMax;
+      invariant(!isOlder, `${name}: ${type} went from ${old.status} at ${since} to ${status} at ${lastTransitionTime}`);
+    }
+  }
+
   /** Between two timers. */
   check(): void {
     const live = new Set<string>();
@@ -168,19 +191,3 @@ function checkFlags({ metadata, spec, status }: Pod): void {
 }
 
 const lateWriteMsMax = 5_000; // the last words of a kubelet that died may arrive after its successor's first
-
-/** The start time stays; the time of a condition does not go back. */
-function checkTimes(before: Pod | undefined, now: Pod): void {
-  const name = now.metadata?.name;
-  const { startTime } = before?.status ?? {};
-  invariant(startTime === undefined || now.status?.startTime === startTime, `${name}: start time changed`);
-  for (const condition of now.status?.conditions ?? []) {
-    const { type, status, lastTransitionTime = '' } = condition;
-    const old = before?.status?.conditions?.find((candidate) => candidate.type === type);
-    if (old === undefined) continue;
-    const since = old.lastTransitionTime ?? '';
-    // It may have changed there and back between two writes, so the same status may come with another time.
-    const isOlder = Date.parse(lastTransitionTime) < Date.parse(since) - lateWriteMsMax;
-    invariant(!isOlder, `${name}: ${type} went from ${old.status} at ${since} to ${status} at ${lastTransitionTime}`);
-  }
-}
