@@ -82,8 +82,8 @@ export class PodSync {
     const { context, statuses, prober } = this.#deps;
     const runtimePod = await this.#read(pod, signal);
     onSeen(runtimePod);
-    // Before its status is computed: no container is ready, or stops being it, because nobody has looked yet. It may run
-    // though this kubelet did not start it: an earlier one did, or a start that was given up came to pass.
+    // Before its status is computed: no container is ready, or stops being it, because nobody has looked yet. It may
+    // run though this kubelet did not start it: an earlier one did, or a start that was given up came to pass.
     if (aliveContainers(runtimePod).length > 0) prober.addPod(pod);
     const eviction = this.#evictions.get(podUidOf(pod));
     const verdict = eviction ?? this.#overdue(pod);
